@@ -1,0 +1,208 @@
+//! VirtualService (`networking.istio.io`, `istio.networking.v1alpha3.VirtualService`).
+
+use crate::decode::Opaque;
+use crate::record;
+use crate::values::{Duration, Port, StringMatch};
+use std::collections::BTreeMap;
+
+record! { strict;
+    /// How requests for a set of host names are routed.
+    pub struct VirtualService {
+        /// The host names, as written: short, qualified or with a wildcard.
+        pub hosts: Vec<String> = "hosts",
+        /// Gateways by name, `mesh` for all sidecars; empty means `mesh`.
+        pub gateways: Vec<String> = "gateways",
+        /// Rules for HTTP, in order; the first that matches counts.
+        pub http: Vec<HttpRoute> = "http",
+        /// Rules for TLS that is passed through.
+        pub tls: Vec<Opaque> = "tls",
+        /// Rules for TCP.
+        pub tcp: Vec<Opaque> = "tcp",
+        /// Namespaces to which the object is visible; empty means the mesh's default.
+        pub export_to: Vec<String> = "exportTo",
+    }
+}
+
+impl VirtualService {
+    /// Whether sidecars, and so waypoints, read this object.
+    #[must_use]
+    pub fn applies_to_mesh(&self) -> bool {
+        self.gateways.is_empty() || self.gateways.iter().any(|g| g == "mesh")
+    }
+}
+
+record! { strict;
+    /// One HTTP rule.
+    pub struct HttpRoute {
+        /// Name for statistics and logs.
+        pub name: Option<String> = "name",
+        /// Alternatives; empty means every request.
+        pub matches: Vec<HttpMatchRequest> = "match",
+        /// Destinations with their shares.
+        pub route: Vec<HttpRouteDestination> = "route",
+        /// An answer by redirection.
+        pub redirect: Option<HttpRedirect> = "redirect",
+        /// A fixed answer.
+        pub direct_response: Option<Opaque> = "directResponse",
+        /// Another VirtualService that goes on.
+        pub delegate: Option<Opaque> = "delegate",
+        /// Changes of path and authority.
+        pub rewrite: Option<HttpRewrite> = "rewrite",
+        /// Limit for the whole request with its retries.
+        pub timeout: Option<Duration> = "timeout",
+        /// When and how often a request is tried again.
+        pub retries: Option<Opaque> = "retries",
+        /// Faults to inject.
+        pub fault: Option<Opaque> = "fault",
+        /// A destination that gets copies.
+        pub mirror: Option<Destination> = "mirror",
+        /// Several such destinations.
+        pub mirrors: Vec<HttpMirrorPolicy> = "mirrors",
+        /// Share of requests to copy, in whole percent; deprecated.
+        pub mirror_percent: Option<u32> = "mirrorPercent" | "mirror_percent",
+        /// Share of requests to copy.
+        pub mirror_percentage: Option<Percent> = "mirrorPercentage",
+        /// Cross-origin answers by the proxy.
+        pub cors_policy: Option<Opaque> = "corsPolicy",
+        /// Header edits.
+        pub headers: Option<Headers> = "headers",
+    }
+}
+
+record! { strict;
+    /// A conjunction of conditions.
+    pub struct HttpMatchRequest {
+        /// Appended to the rule's name.
+        pub name: Option<String> = "name",
+        /// The path without its query.
+        pub uri: Option<StringMatch> = "uri",
+        /// `http` or `https`.
+        pub scheme: Option<StringMatch> = "scheme",
+        /// The HTTP method.
+        pub method: Option<StringMatch> = "method",
+        /// `:authority`.
+        pub authority: Option<StringMatch> = "authority",
+        /// Request headers.
+        pub headers: BTreeMap<String, StringMatch> = "headers",
+        /// The port that the client dialled.
+        pub port: Option<Port> = "port",
+        /// Labels of the client's pod.
+        pub source_labels: BTreeMap<String, String> = "sourceLabels",
+        /// Gateways, as in the whole object.
+        pub gateways: Vec<String> = "gateways",
+        /// Query parameters.
+        pub query_params: BTreeMap<String, StringMatch> = "queryParams",
+        /// Whether exact and prefix paths ignore case.
+        pub ignore_uri_case: Option<bool> = "ignoreUriCase",
+        /// Headers that must not match.
+        pub without_headers: BTreeMap<String, StringMatch> = "withoutHeaders",
+        /// The client's namespace.
+        pub source_namespace: Option<String> = "sourceNamespace",
+        /// Prefix of statistics.
+        pub stat_prefix: Option<String> = "statPrefix",
+    }
+}
+
+record! { strict;
+    /// A destination with its share of the requests.
+    pub struct HttpRouteDestination {
+        /// Where requests go.
+        pub destination: Destination = "destination",
+        /// The share, in proportion to the sum; absent is 0, and does not count where there is only one.
+        pub weight: Option<i64> = "weight",
+        /// Header edits for this destination.
+        pub headers: Option<Headers> = "headers",
+    }
+}
+
+record! { strict;
+    /// A service, a port of it and a subset.
+    pub struct Destination {
+        /// Host name; a short one is completed with the object's own namespace.
+        pub host: String = "host",
+        /// Subset of the host's DestinationRule.
+        pub subset: Option<String> = "subset",
+        /// Service port; absent means the only one, or the one dialled.
+        pub port: Option<PortSelector> = "port",
+    }
+}
+
+record! { strict;
+    /// A service port by number.
+    pub struct PortSelector {
+        /// The number.
+        pub number: Option<Port> = "number",
+    }
+}
+
+record! { strict;
+    /// An answer that sends the client elsewhere.
+    pub struct HttpRedirect {
+        /// The whole new path; absent keeps the old one.
+        pub uri: Option<String> = "uri",
+        /// Replaces the matched prefix (Istio 1.31).
+        pub prefix_rewrite: Option<String> = "prefixRewrite",
+        /// The new authority.
+        pub authority: Option<String> = "authority",
+        /// The new port.
+        pub port: Option<Port> = "port",
+        /// How the port follows from the request: `FROM_PROTOCOL_DEFAULT` or `FROM_REQUEST_PORT`.
+        pub derive_port: Option<String> = "derivePort",
+        /// The new scheme.
+        pub scheme: Option<String> = "scheme",
+        /// The status code; absent is 301.
+        pub redirect_code: Option<u32> = "redirectCode",
+    }
+}
+
+record! { strict;
+    /// Changes to the request line.
+    pub struct HttpRewrite {
+        /// New path, or new prefix where the match is by prefix.
+        pub uri: Option<String> = "uri",
+        /// New authority.
+        pub authority: Option<String> = "authority",
+        /// Substitution by regular expression.
+        pub uri_regex_rewrite: Option<Opaque> = "uriRegexRewrite",
+    }
+}
+
+record! { strict;
+    /// A destination that gets copies of requests.
+    pub struct HttpMirrorPolicy {
+        /// Where the copies go.
+        pub destination: Destination = "destination",
+        /// The share of requests; absent is all.
+        pub percentage: Option<Percent> = "percentage",
+    }
+}
+
+record! { strict;
+    /// A share of 100.
+    pub struct Percent {
+        /// 0.0 to 100.0.
+        pub value: f64 = "value",
+    }
+}
+
+record! { strict;
+    /// Header edits in both directions.
+    pub struct Headers {
+        /// On the way to the destination.
+        pub request: Option<HeaderOperations> = "request",
+        /// On the way back.
+        pub response: Option<HeaderOperations> = "response",
+    }
+}
+
+record! { strict;
+    /// Removals first, then `set`, then `add`.
+    pub struct HeaderOperations {
+        /// Overwrites.
+        pub set: BTreeMap<String, String> = "set",
+        /// Appends.
+        pub add: BTreeMap<String, String> = "add",
+        /// Removes.
+        pub remove: Vec<String> = "remove",
+    }
+}

@@ -1,0 +1,50 @@
+//! Reading the world: files, standard input, a cluster, a snapshot, or the sample inside the executable,
+//! each to an [`Input`].
+
+mod document;
+pub mod files;
+mod template;
+
+use crate::finding::Finding;
+use model::{Mesh, ObjectRef, Origin};
+
+/// What one document turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentKind {
+    /// An object, read with its type.
+    Object(ObjectRef),
+    /// Chart values or a CNI configuration, read for its settings.
+    Settings,
+    /// A template that has to be rendered first; the word says of what.
+    Template(&'static str),
+    /// Not an object that the program could know; the words say what it is.
+    NotOurs(String),
+    /// Text with errors.
+    Unreadable,
+}
+
+/// A document and what it turned out to be.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Where it stands.
+    pub origin: Origin,
+    /// Its first line, from 1; 0 for objects of a cluster.
+    pub line: u32,
+    /// What it is.
+    pub kind: DocumentKind,
+}
+
+/// All that was read.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// The objects.
+    pub mesh: Mesh,
+    /// What could not be read: with any of these, the answer is about a part of the input only.
+    pub errors: Vec<Finding>,
+    /// What was passed over or not understood without being an error.
+    pub notes: Vec<Finding>,
+    /// Every document.
+    pub documents: Vec<Document>,
+    /// What was read, in words: `12 files` or ``context `prod` ``.
+    pub description: String,
+}

@@ -1,0 +1,110 @@
+//! Templates that must be rendered before they mean anything: recognised, named, passed over.
+
+use model::{Node, Value};
+
+/// The tool whose template this text is, if a line of it is an instruction of that tool.
+#[must_use]
+pub fn of_text(text: &str) -> Option<&'static str> {
+    for line in text.lines() {
+        let line = line.trim_start();
+        let comment = line.starts_with('#');
+        if line.starts_with("{{") || (!comment && has_unquoted_action(line)) {
+            return Some(
+                if text.contains(".Values") || text.contains(".Release") || text.contains("include ") {
+                    "Helm"
+                } else {
+                    "Go template"
+                },
+            );
+        }
+        if line.starts_with("{%") {
+            return Some("Jinja");
+        }
+        if line.starts_with("<%") {
+            return Some("ERB");
+        }
+        if line.starts_with("#@ ") || line.starts_with("#@data/") {
+            return Some("ytt");
+        }
+    }
+    None
+}
+
+/// `key: {{ … }}` and `- {{ … }}`: an action where YAML would read a mapping in a mapping.
+fn has_unquoted_action(line: &str) -> bool {
+    line.contains("}}") && [": {{", "- {{"].iter().any(|start| line.contains(start))
+}
+
+/// The tool whose placeholder stands in a value of the tree.
+#[must_use]
+pub fn of_value(node: &Node) -> Option<&'static str> {
+    match &node.value {
+        Value::Str(text) => placeholder(text),
+        Value::Seq(items) => items.iter().find_map(of_value),
+        Value::Map(entries) => entries
+            .iter()
+            .find_map(|e| placeholder(&e.key).or_else(|| of_value(&e.node))),
+        _ => None,
+    }
+}
+
+fn placeholder(text: &str) -> Option<&'static str> {
+    if text.contains("{{") && text.contains("}}") {
+        return Some("Go template");
+    }
+    let variable = |open: &str, close: char| {
+        text.split(open).skip(1).any(|rest| {
+            rest.split_once(close).is_some_and(|(name, _)| {
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            })
+        })
+    };
+    if variable("${", '}') {
+        return Some("shell variable");
+    }
+    variable("$(", ')').then_some("Kustomize variable")
+}
+
+/// What a document without `kind` or name is, where it can be told.
+#[must_use]
+pub fn fragment(node: &Node) -> Option<&'static str> {
+    if node
+        .items()
+        .first()
+        .is_some_and(|op| op.get("op").is_some() && op.get("path").is_some())
+    {
+        return Some("a JSON patch; build the Kustomize tree first");
+    }
+    if node.get("$patch").is_some() || node.at(&["metadata", "$patch"]).is_some() {
+        return Some("a Kustomize patch; build the Kustomize tree first");
+    }
+    if node.get("resources").is_some() && (node.get("kind").is_none() || node.get("apiVersion").is_none()) {
+        return Some("a Kustomize tree; build it first");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_told_from_manifests() {
+        for (text, expected) in [
+            ("{{- if .Values.enabled }}\nkind: Service\n", Some("Helm")),
+            (
+                "kind: Service\nmetadata:\n  name: {{ .Name }}\n",
+                Some("Go template"),
+            ),
+            ("{% for x in y %}\nkind: Service\n", Some("Jinja")),
+            ("#@ load(\"x\")\nkind: Service\n", Some("ytt")),
+            ("# {{ in a comment }}\nkind: Service\n", None),
+            ("paths: [\"/a/{*}\", \"{{x}}\"]\n", None),
+        ] {
+            assert_eq!(of_text(text), expected, "{text}");
+        }
+        assert_eq!(placeholder("a-${NAME}.svc"), Some("shell variable"));
+        assert_eq!(placeholder("^/a$"), None);
+        assert_eq!(placeholder("$(CLUSTER)"), Some("Kustomize variable"));
+    }
+}

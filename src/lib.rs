@@ -1,0 +1,14 @@
+//! `mesh-migrate` moves an Istio mesh from sidecars to ambient mode without a maintenance window.
+//!
+//! ```text
+//! input ──▶ model::Mesh ──▶ precheck, convert ──▶ report
+//! ```
+//!
+//! Reading the world happens in [`input`]; what is between is a function of the mesh; only [`report`] prints.
+
+pub mod code;
+pub mod convert;
+pub mod finding;
+pub mod input;
+pub mod precheck;
+pub mod report;
