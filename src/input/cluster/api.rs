@@ -172,3 +172,6 @@ fn encoded(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! From a kubeconfig, or the service account of a pod, to a client.
 
 use super::ClusterOptions;
-use super::error::{ClusterError, similar};
+use super::error::{ClusterError, innermost, similar};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use std::time::Duration;
@@ -31,7 +31,18 @@ pub(super) async fn connect(options: &ClusterOptions) -> Result<Connection, Clus
     config.default_retry = false;
     let server = config.cluster_url.to_string();
     let server = server.trim_end_matches('/').to_owned();
-    let client = Client::try_from(config).map_err(|error| ClusterError::of_transport(&error, &server))?;
+    let plugin = config
+        .auth_info
+        .exec
+        .as_ref()
+        .and_then(|exec| exec.command.clone());
+    let client = Client::try_from(config).map_err(|error| match plugin {
+        Some(command) => ClusterError::Credentials {
+            reason: format!("the credential plugin `{command}` failed: {}", innermost(&error)),
+            server: server.clone(),
+        },
+        None => ClusterError::of_transport(&error, &server),
+    })?;
     Ok(Connection {
         client,
         context,
@@ -53,10 +64,14 @@ fn kubeconfig(options: &ClusterOptions) -> Result<Kubeconfig, ClusterError> {
                 reason: format!("`{}` does not exist", path.display()),
             }
         }
-        _ => ClusterError::BadKubeconfig {
-            reason: error.to_string(),
-        },
+        _ => unusable(&error),
     })
+}
+
+fn unusable(error: &KubeconfigError) -> ClusterError {
+    // The rest of a syntax error draws the text, which holds credentials.
+    let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
+    ClusterError::BadKubeconfig { reason }
 }
 
 async fn from_kubeconfig(
@@ -86,8 +101,6 @@ async fn from_kubeconfig(
     };
     let config = Config::from_custom_kubeconfig(kubeconfig, &choice)
         .await
-        .map_err(|error| ClusterError::BadKubeconfig {
-            reason: error.to_string(),
-        })?;
+        .map_err(|error| unusable(&error))?;
     Ok((config, name))
 }

@@ -162,10 +162,7 @@ impl ClusterError {
         let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
         let reason = innermost(error);
         if matches!(error, kube::Error::Auth(_)) {
-            Self::Credentials {
-                server,
-                reason: error.to_string(),
-            }
+            Self::Credentials { server, reason }
         } else if has(&["Connection refused"]) {
             Self::Refused { server }
         } else if has(&["certificate", "UnknownIssuer", "NotValidForName"]) {
@@ -196,7 +193,8 @@ fn chain(error: &kube::Error) -> String {
     causes(error).collect::<Vec<_>>().join(": ")
 }
 
-fn innermost(error: &kube::Error) -> String {
+/// The last cause, which says most.
+pub(super) fn innermost(error: &kube::Error) -> String {
     causes(error).last().unwrap_or_default()
 }
 

@@ -3,6 +3,7 @@
 use super::api::Fault;
 use kube::core::Status;
 use model::Kind;
+use std::collections::BTreeSet;
 use std::fmt;
 
 impl fmt::Display for Fault {
@@ -19,45 +20,57 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// What happened to a list, and what the user can do, in one sentence.
-    pub(super) fn explain(&self, kind: &Kind, namespace: Option<&str>, name: Option<&str>) -> String {
-        let place = match namespace {
-            Some(namespace) => format!("in the namespace `{namespace}`"),
-            None if kind.is_namespaced() => "in all namespaces".to_owned(),
-            None => "in the cluster".to_owned(),
+    /// What happened to the lists of a kind, and what the user can do, in one sentence. It names the resource
+    /// as [`resource`] does, so that the same sentence about several kinds can be told once.
+    pub(super) fn explain(&self, kind: &Kind, namespaces: &BTreeSet<&str>, names: &BTreeSet<&str>) -> String {
+        let place = match namespaces.len() {
+            0 if kind.is_namespaced() => "in all namespaces".to_owned(),
+            0 => "in the cluster".to_owned(),
+            1 => format!("in the namespace {}", quoted(namespaces)),
+            _ => format!("in the namespaces {}", quoted(namespaces)),
         };
-        let group = match kind.group() {
-            "" => "the core API group".to_owned(),
-            group => format!("the API group `{group}`"),
-        };
-        let resource = kind.plural();
+        let resource = resource(kind);
         match self {
             Self::Status(status) if status.code == 403 => {
                 let user = user(status);
-                let which = name.map_or(String::new(), |name| format!(" named `{name}`"));
-                let fix = match (namespace, name) {
-                    (_, Some(name)) => format!("allow it with `resourceNames: [{name}]`, see docs/rbac.yaml"),
-                    (None, None) if kind.is_namespaced() => {
-                        "bind the ClusterRole of docs/rbac.yaml, or read only some namespaces with --namespace"
-                            .to_owned()
-                    }
-                    (_, None) => "bind the ClusterRole of docs/rbac.yaml".to_owned(),
+                let which = if names.is_empty() {
+                    String::new()
+                } else {
+                    format!(" named {}", quoted(names))
                 };
-                format!("{user} may not `list` `{resource}`{which} of {group} {place}; {fix}")
+                let fix = if !names.is_empty() {
+                    "allow these names with `resourceNames`, see docs/rbac.yaml"
+                } else if namespaces.is_empty() && kind.is_namespaced() {
+                    "bind the ClusterRole of docs/rbac.yaml, or read only some namespaces with --namespace"
+                } else {
+                    "bind the ClusterRole of docs/rbac.yaml"
+                };
+                format!("{user} may not `list` {resource}{which} {place}; {fix}")
             }
             Self::Timeout => {
-                format!("`{resource}` of {group} could not be listed {place}: no answer in time; try again")
+                format!("there was no answer in time to the list of {resource} {place}; try again")
             }
             Self::Restless => format!(
-                "`{resource}` of {group} could not be listed {place}: the list changed faster than it could \
-                 be read; try again at a quieter time"
+                "the list of {resource} {place} changed faster than it could be read; try again at a quieter \
+                 time"
             ),
             Self::Status(_) | Self::Malformed(_) | Self::Fatal(_) => {
-                format!(
-                    "`{resource}` of {group} could not be listed {place}: {self}; try: kubectl get {resource}"
-                )
+                format!("the list of {resource} {place} failed: {self}; ask who runs the API server")
             }
         }
+    }
+}
+
+fn quoted(names: &BTreeSet<&str>) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+/// The resource of a kind, as `kubectl` takes it, in quotes.
+pub(super) fn resource(kind: &Kind) -> String {
+    match kind.group() {
+        "" => format!("`{}`", kind.plural()),
+        group => format!("`{}.{group}`", kind.plural()),
     }
 }
 

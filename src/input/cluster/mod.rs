@@ -175,6 +175,12 @@ impl List {
     }
 }
 
+impl List {
+    fn key(&self) -> (&Kind, &Option<String>, &Option<String>) {
+        (&self.kind, &self.namespace, &self.target.name)
+    }
+}
+
 fn lists(served: &Served, scope: &Scope) -> Vec<List> {
     let mut lists = Vec::new();
     for needed in NEEDED {
@@ -214,8 +220,8 @@ fn revision_lists(raw: &RawCluster) -> Vec<List> {
             })
         })
         .collect();
-    lists.sort_by(|a, b| (&a.target.path, &a.target.name).cmp(&(&b.target.path, &b.target.name)));
-    lists.dedup_by(|a, b| a.target.path == b.target.path && a.target.name == b.target.name);
+    lists.sort_by(|a, b| a.key().cmp(&b.key()));
+    lists.dedup_by(|a, b| a.key() == b.key());
     lists
 }
 
@@ -243,6 +249,7 @@ impl RawCluster {
                 .await;
             (list, result)
         });
+        let mut faults = Vec::new();
         let mut results = futures::stream::iter(reading).buffer_unordered(CONCURRENCY);
         while let Some((list, result)) = results.next().await {
             match result {
@@ -252,9 +259,10 @@ impl RawCluster {
                 Err(Fault::Status(status)) if status.code == 404 => {
                     self.not_installed.insert(list.kind);
                 }
-                Err(fault) => self.take_fault(list, &fault),
+                Err(fault) => faults.push((list, fault)),
             }
         }
+        self.take_faults(faults);
         Ok(())
     }
 
@@ -267,12 +275,22 @@ impl RawCluster {
         self.read.insert(list.kind.clone());
     }
 
-    fn take_fault(&mut self, list: List, fault: &Fault) {
-        let reason = fault.explain(&list.kind, list.namespace.as_deref(), list.target.name.as_deref());
-        // Several lists of a kind end in any order; which one is told must not depend on it.
-        let told = self.unreadable.entry(list.kind).or_insert_with(|| reason.clone());
-        if reason < *told {
-            *told = reason;
+    /// Tells once for each kind why it could not be read.
+    fn take_faults(&mut self, mut faults: Vec<(List, Fault)>) {
+        // Lists end in any order, which must not show.
+        faults.sort_by(|(a, _), (b, _)| a.key().cmp(&b.key()));
+        for group in faults.chunk_by(|(a, _), (b, _)| a.kind == b.kind) {
+            let [(list, fault), ..] = group else { continue };
+            let namespaces = group
+                .iter()
+                .filter_map(|(list, _)| list.namespace.as_deref())
+                .collect();
+            let names = group
+                .iter()
+                .filter_map(|(list, _)| list.target.name.as_deref())
+                .collect();
+            let reason = fault.explain(&list.kind, &namespaces, &names);
+            self.unreadable.entry(list.kind.clone()).or_insert(reason);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What was read of a cluster before it gets types: the common form of a live reading and a snapshot.
 
+use super::fault::resource;
 use super::needed::{How, NEEDED};
 use crate::input::Input;
 use crate::input::document::Parts;
@@ -97,21 +98,24 @@ impl RawCluster {
                 names.join(", ")
             ));
         }
-        gaps.extend(
-            self.unreadable
-                .iter()
-                .map(|(kind, reason)| format!("{}: {reason}", named(kind))),
-        );
+        // The same reason for many kinds is one gap.
+        let mut reasons: Vec<((&str, &str), Vec<String>)> = Vec::new();
+        for (kind, reason) in &self.unreadable {
+            let resource = resource(kind);
+            let parts = reason.split_once(&resource).unwrap_or((reason, ""));
+            match reasons.iter_mut().find(|(known, _)| *known == parts) {
+                Some((_, resources)) => resources.push(resource),
+                None => reasons.push((parts, vec![resource])),
+            }
+        }
+        gaps.extend(reasons.into_iter().map(|((before, after), resources)| {
+            if after.is_empty() {
+                format!("{}: {before}", resources.join(", "))
+            } else {
+                format!("{before}{}{after}", resources.join(", "))
+            }
+        }));
         gaps
-    }
-}
-
-/// A kind with its group, because there are two of some names.
-fn named(kind: &Kind) -> String {
-    if kind.group().is_empty() {
-        kind.name().to_owned()
-    } else {
-        format!("{} ({})", kind.name(), kind.group())
     }
 }
 
