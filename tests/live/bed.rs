@@ -14,6 +14,7 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 /// Starts both and ends them when its standard input closes: whatever becomes of the test, even if it is
 /// killed, nothing is left behind.
 const KEEPER: &str = r#"
+trap '' HUP INT TERM
 cd "$1" || exit 1
 "$2" --name bed --data-dir data --unsafe-no-fsync --log-level error \
   --listen-client-urls "$4" --advertise-client-urls "$4" \

@@ -88,14 +88,15 @@ impl RawCluster {
         let mut gaps = Vec::new();
         if let Some(namespaces) = &self.namespaces {
             let names: Vec<String> = namespaces.iter().map(|name| format!("`{name}`")).collect();
-            let word = if names.len() == 1 {
-                "namespace"
-            } else {
-                "namespaces"
+            let words = match names.len() {
+                1 => ["namespace", "was"],
+                _ => ["namespaces", "were"],
             };
             gaps.push(format!(
-                "only the {word} {} was asked for; what others hold is not known",
-                names.join(", ")
+                "only the {} {} {} asked for; what others hold is not known",
+                words[0],
+                names.join(", "),
+                words[1]
             ));
         }
         // The same reason for many kinds is one gap.
@@ -268,5 +269,45 @@ mod tests {
             .map(|o| o["metadata"]["name"].clone())
             .collect();
         assert_eq!(names, ["bare", "of-rollout"]);
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_an_error_and_not_the_end() {
+        let raw = RawCluster {
+            objects: vec![
+                json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+                    "metadata": {"name": "bad", "namespace": "a"}, "spec": {"hosts": 3}}),
+                json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+                    "metadata": {"name": "good", "namespace": "a"}, "spec": {"hosts": ["x"]}}),
+            ],
+            ..RawCluster::default()
+        };
+        let input = raw.into_input("test".to_owned());
+        let names: Vec<_> = input.mesh.ids().map(ToString::to_string).collect();
+        assert_eq!(names, ["a/VirtualService/good"]);
+        let places: Vec<_> = input.errors.iter().map(|e| e.location.to_string()).collect();
+        assert_eq!(places, ["a/VirtualService/bad:spec.hosts"]);
+        assert_eq!(input.documents.len(), 2);
+    }
+
+    #[test]
+    fn one_reason_for_several_kinds_is_one_gap() {
+        let raw = RawCluster {
+            unreadable: BTreeMap::from([
+                (Kind::Pod, "may not `list` `pods` anywhere; ask".to_owned()),
+                (Kind::Job, "may not `list` `jobs.batch` anywhere; ask".to_owned()),
+                (Kind::Rollout, "something else".to_owned()),
+            ]),
+            namespaces: Some(BTreeSet::from(["a".to_owned(), "b".to_owned()])),
+            ..RawCluster::default()
+        };
+        assert_eq!(
+            raw.gaps(),
+            [
+                "only the namespaces `a`, `b` were asked for; what others hold is not known",
+                "may not `list` `pods`, `jobs.batch` anywhere; ask",
+                "`rollouts.argoproj.io`: something else",
+            ]
+        );
     }
 }
