@@ -76,12 +76,13 @@ pub fn rule_table(folder: &Path) -> Result<String, BuildError> {
     let mut texts = Vec::new();
     for path in &paths {
         let text = std::fs::read_to_string(path).map_err(|e| unreadable(path, e.to_string()))?;
-        texts.push((path.display().to_string(), text));
+        texts.push((shown(folder, path), text));
     }
     let borrowed: Vec<(&str, &str)> = texts.iter().map(|(file, text)| (&**file, &**text)).collect();
     RuleSet::load(&borrowed, &[]).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        unreadable(folder, format!("\n{}", lines.join("\n")))
+        let name = folder.file_name().map_or(folder, Path::new);
+        unreadable(name, format!("\n{}", lines.join("\n")))
     })?;
     let mut source = String::from("static RULES: &[(&str, &str)] = &[\n");
     for path in &paths {
@@ -170,6 +171,13 @@ pub fn message_codes(folders: &[PathBuf]) -> Result<String, BuildError> {
     }
     source.push_str("];\n");
     Ok(source)
+}
+
+/// A file by the last part of its folder's path, as a developer would write it.
+fn shown(folder: &Path, path: &Path) -> String {
+    let folder = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let file = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    format!("{folder}/{file}")
 }
 
 /// What every page must have.

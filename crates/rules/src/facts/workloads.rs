@@ -18,8 +18,8 @@ facts! {
 }
 
 facts! {
-    /// A namespace.
-    pub struct Namespace = "namespace" {
+    /// A namespace; `namespace` itself is a reserved word of CEL.
+    pub struct Namespace = "ns" {
         /// Its name.
         pub name: String = "name",
         /// Its labels.
