@@ -64,7 +64,11 @@ fn in_cluster(mesh: Mesh, coverage: ClusterCoverage) -> Mesh {
             object
         })
     }
-    let pods = mesh.pods.into_iter().filter(|pod| !pod.meta.owner_references.is_empty()).collect();
+    let pods = mesh
+        .pods
+        .into_iter()
+        .filter(|pod| !pod.meta.owner_references.is_empty())
+        .collect();
     let resources = moved(mesh.virtual_services)
         .map(Resource::VirtualService)
         .chain(moved(mesh.gateways).map(Resource::Gateway))
@@ -84,7 +88,11 @@ fn in_cluster(mesh: Mesh, coverage: ClusterCoverage) -> Mesh {
 fn answer(precheck: &Precheck, id: &str) -> String {
     let mut text = String::new();
     for finding in precheck.findings.iter().filter(|f| f.code == id) {
-        let _ = writeln!(text, "{} {}: {}", finding.severity, finding.location, finding.message);
+        let _ = writeln!(
+            text,
+            "{} {}: {}",
+            finding.severity, finding.location, finding.message
+        );
     }
     for rule in precheck.not_checked.iter().filter(|n| n.code == id) {
         let _ = writeln!(text, "not checked: {}", rule.missing);
@@ -121,12 +129,12 @@ fn rules_fire_and_are_quiet_as_recorded() {
             let precheck = precheck(&mesh_of(&case), &rules);
             let answer = answer(&precheck, &id);
             let fires = precheck.findings.iter().any(|finding| finding.code == id);
-            assert_eq!(
-                fires,
-                name.starts_with("fires-"),
-                "{id}/{name} says:\n{answer}"
+            assert_eq!(fires, name.starts_with("fires-"), "{id}/{name} says:\n{answer}");
+            let _ = writeln!(
+                report,
+                "{id}/{name}\n  {}",
+                answer.trim_end().replace('\n', "\n  ")
             );
-            let _ = writeln!(report, "{id}/{name}\n  {}", answer.trim_end().replace('\n', "\n  "));
         }
     }
     insta::assert_snapshot!("rules", report);

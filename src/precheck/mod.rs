@@ -142,7 +142,10 @@ fn judge(subject: &SubjectFacts, mesh: &impl Facts, rules: &[&Rule]) -> Vec<Verd
     };
     context.add_variable_as_val(mesh.schema().name, mesh.value());
     context.add_variable_as_val(subject.facts.schema().name, subject.facts.value());
-    rules.iter().map(|rule| judge_rule(subject, &context, rule)).collect()
+    rules
+        .iter()
+        .map(|rule| judge_rule(subject, &context, rule))
+        .collect()
 }
 
 fn judge_rule(subject: &SubjectFacts, context: &Context<'_, '_>, rule: &Rule) -> Verdict {

@@ -87,7 +87,12 @@ pub fn rule_table(folder: &Path) -> Result<String, BuildError> {
     let mut source = String::from("static RULES: &[(&str, &str)] = &[\n");
     for path in &paths {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        let _ = writeln!(source, "    ({:?}, include_str!({:?})),", name, path.display().to_string());
+        let _ = writeln!(
+            source,
+            "    ({:?}, include_str!({:?})),",
+            name,
+            path.display().to_string()
+        );
     }
     source.push_str("];\n");
     Ok(source)

@@ -108,7 +108,10 @@ impl Scope {
     pub fn check(&self, expression: &IdedExpr) -> Result<Checked, TypeError> {
         match &expression.expr {
             Expr::Literal(literal) => of_literal(expression, literal),
-            Expr::Ident(name) => self.get(name).cloned().ok_or_else(|| self.unknown(expression, name)),
+            Expr::Ident(name) => self
+                .get(name)
+                .cloned()
+                .ok_or_else(|| self.unknown(expression, name)),
             Expr::Select(select) => {
                 let kind = self.selected(expression, &select.operand, &select.field)?;
                 Ok(if select.test { Checked::Bool } else { kind })
@@ -217,10 +220,7 @@ impl Scope {
                 }
                 join(b.0, a.1.clone(), b.1.clone())
             }
-            (
-                operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO,
-                [a, b],
-            ) => {
+            (operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO, [a, b]) => {
                 expect(a.0, a.1, &Checked::Int)?;
                 expect(b.0, b.1, &Checked::Int)?;
                 Ok(Checked::Int)
@@ -235,9 +235,7 @@ impl Scope {
                 other => fail(b.0, format!("`in` needs a list or a map, not {other}")),
             },
             (operators::INDEX, [a, b]) => match a.1 {
-                Checked::List(element) => {
-                    expect(b.0, b.1, &Checked::Int).map(|()| (**element).clone())
-                }
+                Checked::List(element) => expect(b.0, b.1, &Checked::Int).map(|()| (**element).clone()),
                 Checked::Map => expect(b.0, b.1, &Checked::String).map(|()| Checked::String),
                 other => fail(a.0, format!("only lists and maps have an index, not {other}")),
             },
@@ -247,7 +245,10 @@ impl Scope {
             },
             ("string", [a]) => match a.1 {
                 Checked::String | Checked::Int | Checked::Bool => Ok(Checked::String),
-                other => fail(a.0, format!("{other} cannot be made a string; `listed` does it for lists")),
+                other => fail(
+                    a.0,
+                    format!("{other} cannot be made a string; `listed` does it for lists"),
+                ),
             },
             ("listed", [a]) => {
                 expect(a.0, a.1, &Checked::List(Box::new(Checked::String)))?;
@@ -272,8 +273,17 @@ impl Scope {
         args: &[IdedExpr],
     ) -> Result<Checked, TypeError> {
         const METHODS: [&str; 11] = [
-            "contains", "startsWith", "endsWith", "matches", "lowerAscii", "size", "join", "exists",
-            "all", "filter", "map",
+            "contains",
+            "startsWith",
+            "endsWith",
+            "matches",
+            "lowerAscii",
+            "size",
+            "join",
+            "exists",
+            "all",
+            "filter",
+            "map",
         ];
         let kind = self.check(target)?;
         match (name, args) {

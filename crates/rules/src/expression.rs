@@ -34,7 +34,10 @@ fn listed<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execution
         .iter()
         .map(|item| match item.downcast_ref::<CelString>() {
             Some(text) => Ok(format!("`{}`", text.inner())),
-            None => Err(ExecutionError::function_error("listed", "needs a list of strings")),
+            None => Err(ExecutionError::function_error(
+                "listed",
+                "needs a list of strings",
+            )),
         })
         .collect::<Result<_, _>>()?;
     let text = match words.as_slice() {
@@ -82,7 +85,10 @@ impl Expression {
             let message = first.map_or("not an expression", |e| e.msg.lines().next().unwrap_or_default());
             (
                 of_offset(file, source, offset),
-                format!("not a CEL expression: {}", message.trim_start_matches("Syntax error: ")),
+                format!(
+                    "not a CEL expression: {}",
+                    message.trim_start_matches("Syntax error: ")
+                ),
             )
         })?;
         let root = program.expression();

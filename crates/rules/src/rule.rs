@@ -152,9 +152,7 @@ impl Rule {
             }
         }
         check_names(file, &rule)?;
-        let severity = rule
-            .severity
-            .ok_or((top, "`severity` is missing".to_owned()))?;
+        let severity = rule.severity.ok_or((top, "`severity` is missing".to_owned()))?;
         let resolved_by = rule
             .resolved_by
             .ok_or((top, "`resolved-by` is missing".to_owned()))?;
@@ -164,9 +162,7 @@ impl Rule {
             schemas.push(MeshFacts::SCHEMA);
         }
         let scope = Scope::of(&schemas);
-        let compile = |source: &Spanned, wanted: Checked| {
-            Expression::compile(source, text, &scope, &wanted)
-        };
+        let compile = |source: &Spanned, wanted: Checked| Expression::compile(source, text, &scope, &wanted);
         Ok(Self {
             severity,
             resolved_by,
@@ -227,7 +223,10 @@ fn check_names(file: &str, rule: &RuleText) -> Result<(), (Mark, String)> {
         ));
     }
     if rule.title.text.ends_with('.') {
-        return Err((rule.title.mark, "`title` must not end with a full stop".to_owned()));
+        return Err((
+            rule.title.mark,
+            "`title` must not end with a full stop".to_owned(),
+        ));
     }
     Ok(())
 }

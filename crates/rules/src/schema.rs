@@ -115,9 +115,7 @@ impl Fact for &'static str {
 impl<T: Fact> Fact for Vec<T> {
     const TYPE: Type = Type::List(&T::TYPE);
     fn to_cel(&self) -> CelValue {
-        Box::new(CelList::from(
-            self.iter().map(Fact::to_cel).collect::<Vec<_>>(),
-        ))
+        Box::new(CelList::from(self.iter().map(Fact::to_cel).collect::<Vec<_>>()))
     }
 }
 

@@ -246,9 +246,7 @@ fn is_port(text: &str) -> bool {
 }
 
 fn is_address(text: &str) -> bool {
-    let (address, length) = text
-        .split_once('/')
-        .map_or((text, None), |(a, l)| (a, Some(l)));
+    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
     address.parse::<IpAddr>().is_ok() && length.is_none_or(|l| l.parse::<u8>().is_ok_and(|l| l <= 128))
 }
 
@@ -263,7 +261,10 @@ mod tests {
         let node = yaml::parse(chunk).unwrap().unwrap();
         let mut decoder = Decoder::default();
         let policy = AuthorizationPolicy::decode(&node, &mut decoder).unwrap();
-        assert!(decoder.problems.is_empty() && decoder.unknown.is_empty(), "{text}");
+        assert!(
+            decoder.problems.is_empty() && decoder.unknown.is_empty(),
+            "{text}"
+        );
         read(&policy, false)
     }
 
@@ -353,7 +354,12 @@ mod tests {
                 "spec.rules[0].from[0].source",
                 "",
             ),
-            ("{action: CUSTOM, provider: {name: opa}, rules: [{}]}", Effect::Ignored, "", ""),
+            (
+                "{action: CUSTOM, provider: {name: opa}, rules: [{}]}",
+                Effect::Ignored,
+                "",
+                "",
+            ),
             ("{action: AUDIT, rules: [{}]}", Effect::Ignored, "", ""),
             // Values that istiod cannot read are left out.
             (
@@ -382,7 +388,9 @@ mod tests {
     fn a_dry_run_has_no_effect_and_layer_7_is_named_by_field() {
         let policy = AuthorizationPolicy::default();
         assert_eq!(read(&policy, true).effect, Effect::Ignored);
-        let found = reading("rules: [{to: [{operation: {hosts: [a], notPaths: [/b]}}], when: [{key: request.auth.claims, values: [x]}]}]");
+        let found = reading(
+            "rules: [{to: [{operation: {hosts: [a], notPaths: [/b]}}], when: [{key: request.auth.claims, values: [x]}]}]",
+        );
         assert_eq!(
             words(&found.layer_7),
             "spec.rules[0].to[0].operation.hosts spec.rules[0].to[0].operation.notPaths spec.rules[0].when[0].key"

@@ -22,7 +22,9 @@ pub fn data_planes(index: &Index<'_>) -> Vec<SubjectFacts> {
     }
     for installation in mesh.others_of(&Kind::CalicoInstallation) {
         let data_plane = linux_data_plane(installation);
-        let bpf = data_plane.as_ref().is_some_and(|d| d.text().as_deref() == Some("BPF"));
+        let bpf = data_plane
+            .as_ref()
+            .is_some_and(|d| d.text().as_deref() == Some("BPF"));
         let (major, minor) = parse(&version);
         let facts = Calico {
             source: installation.id.to_string(),
@@ -130,7 +132,10 @@ fn feature(object: &Object<()>) -> (&'static str, Option<Location>) {
         Kind::CalicoRemoteCluster => ("cluster mesh", None),
         Kind::CalicoApplicationLayer => {
             let on = |keys: &[&str]| {
-                let value = spec.as_ref().and_then(|s| s.at(keys)).and_then(|found| found.text());
+                let value = spec
+                    .as_ref()
+                    .and_then(|s| s.at(keys))
+                    .and_then(|found| found.text());
                 value.is_some_and(|v| v == "Enabled" || v == "true")
             };
             if on(&["webApplicationFirewall"]) {
@@ -161,7 +166,11 @@ fn http_rule<'a>(root: &Located<'a>) -> Option<Located<'a>> {
 mod tests {
     #[test]
     fn versions_are_read_from_tags() {
-        for (tag, expected) in [("v3.28.1", (3, 28)), ("3.29.0-0.dev", (3, 29)), ("latest", (0, 0))] {
+        for (tag, expected) in [
+            ("v3.28.1", (3, 28)),
+            ("3.29.0-0.dev", (3, 29)),
+            ("latest", (0, 0)),
+        ] {
             assert_eq!(super::parse(tag), expected, "{tag}");
         }
     }

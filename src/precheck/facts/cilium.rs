@@ -18,15 +18,34 @@ struct Setting {
     values: &'static [&'static str],
 }
 
-const EXCLUSIVE: Setting = Setting { key: "cni-exclusive", values: &["cni", "exclusive"] };
-const MASQUERADE: Setting = Setting { key: "enable-bpf-masquerade", values: &["bpf", "masquerade"] };
-const KUBE_PROXY: Setting = Setting { key: "kube-proxy-replacement", values: &["kubeProxyReplacement"] };
-const LEGACY_ROUTING: Setting =
-    Setting { key: "enable-host-legacy-routing", values: &["bpf", "hostLegacyRouting"] };
-const SOCKET_LB: Setting = Setting { key: "bpf-lb-sock", values: &["socketLB", "enabled"] };
-const SOCKET_LB_HOST: Setting =
-    Setting { key: "bpf-lb-sock-hostns-only", values: &["socketLB", "hostNamespaceOnly"] };
-const ENFORCEMENT: Setting = Setting { key: "enable-policy", values: &["policyEnforcementMode"] };
+const EXCLUSIVE: Setting = Setting {
+    key: "cni-exclusive",
+    values: &["cni", "exclusive"],
+};
+const MASQUERADE: Setting = Setting {
+    key: "enable-bpf-masquerade",
+    values: &["bpf", "masquerade"],
+};
+const KUBE_PROXY: Setting = Setting {
+    key: "kube-proxy-replacement",
+    values: &["kubeProxyReplacement"],
+};
+const LEGACY_ROUTING: Setting = Setting {
+    key: "enable-host-legacy-routing",
+    values: &["bpf", "hostLegacyRouting"],
+};
+const SOCKET_LB: Setting = Setting {
+    key: "bpf-lb-sock",
+    values: &["socketLB", "enabled"],
+};
+const SOCKET_LB_HOST: Setting = Setting {
+    key: "bpf-lb-sock-hostns-only",
+    values: &["socketLB", "hostNamespaceOnly"],
+};
+const ENFORCEMENT: Setting = Setting {
+    key: "enable-policy",
+    values: &["policyEnforcementMode"],
+};
 
 /// Where settings are looked up.
 enum Source<'a> {
@@ -58,8 +77,8 @@ impl<'a> Source<'a> {
 
     fn name(&self) -> String {
         match self {
-            Self::ConfigMap(_) => "ConfigMap `kube-system/cilium-config`".to_owned(),
-            Self::Values(_) => "Helm values of Cilium".to_owned(),
+            Self::ConfigMap(map) => map.name(),
+            Self::Values(_) => "Cilium's values file".to_owned(),
         }
     }
 }
@@ -99,7 +118,10 @@ pub fn settings(index: &Index<'_>) -> Vec<SubjectFacts> {
             source: "Cilium's policies".to_owned(),
             ..Cilium::default()
         });
-        return place.map(|place| SubjectFacts::new(facts, place)).into_iter().collect();
+        return place
+            .map(|place| SubjectFacts::new(facts, place))
+            .into_iter()
+            .collect();
     }
     sources
         .iter()
@@ -113,7 +135,10 @@ pub fn settings(index: &Index<'_>) -> Vec<SubjectFacts> {
                     .with("hostLegacyRouting", place(&LEGACY_ROUTING))
                     .with("kubeProxyReplacement", place(&KUBE_PROXY))
                     .with("socketLbHostNamespaceOnly", place(&SOCKET_LB_HOST))
-                    .with("ingressPolicies", first_policy.clone().or_else(|| place(&ENFORCEMENT))),
+                    .with(
+                        "ingressPolicies",
+                        first_policy.clone().or_else(|| place(&ENFORCEMENT)),
+                    ),
             )
         })
         .collect()
@@ -154,7 +179,10 @@ fn cilium_values<'a>(document: &Located<'a>) -> Option<Located<'a>> {
         &["ipam", "operator"],
     ];
     let is_ciliums = |part: &Located<'_>| KEYS.iter().any(|keys| part.at(keys).is_some());
-    if let Some(nested) = document.at(&["cilium"]).filter(|part| !part.node.entries().is_empty()) {
+    if let Some(nested) = document
+        .at(&["cilium"])
+        .filter(|part| !part.node.entries().is_empty())
+    {
         return Some(nested);
     }
     (is_ciliums(document) || document.file().to_lowercase().contains("cilium")).then(|| document.clone())
@@ -247,8 +275,11 @@ pub fn policies(index: &Index<'_>) -> Vec<SubjectFacts> {
         .into_iter()
         .map(|policy| {
             let specs = specs(policy);
-            let layer_7: Vec<(FieldPath, Location)> =
-                specs.iter().flat_map(layer_7_fields).map(|l| (l.place().path, l.place())).collect();
+            let layer_7: Vec<(FieldPath, Location)> = specs
+                .iter()
+                .flat_map(layer_7_fields)
+                .map(|l| (l.place().path, l.place()))
+                .collect();
             let facts = CiliumPolicy {
                 name: policy.id.to_string(),
                 selects_mesh: specs.iter().any(|spec| spec_selects_mesh(index, policy, spec)),
@@ -271,7 +302,12 @@ fn layer_7_fields<'a>(spec: &Located<'a>) -> Vec<Located<'a>> {
             .flat_map(|ports| ports.items().collect::<Vec<_>>())
             .collect();
         for port in ports {
-            for keys in [&["rules", "http"][..], &["rules", "kafka"], &["rules", "dns"], &["listener"]] {
+            for keys in [
+                &["rules", "http"][..],
+                &["rules", "kafka"],
+                &["rules", "dns"],
+                &["listener"],
+            ] {
                 if keys == ["rules", "dns"] && direction == "egress" {
                     continue;
                 }

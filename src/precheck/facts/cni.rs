@@ -22,7 +22,10 @@ pub fn istio_cni(index: &Index<'_>) -> Vec<SubjectFacts> {
     let mesh = index.mesh;
     let statements = statements(mesh);
     let daemon_sets = &Kind::DaemonSet;
-    let installed = statements.iter().filter_map(|s| s.installed).reduce(|a, b| a || b);
+    let installed = statements
+        .iter()
+        .filter_map(|s| s.installed)
+        .reduce(|a, b| a || b);
     let ambient = statements.iter().filter_map(|s| s.ambient).reduce(|a, b| a || b);
     let absence_known = mesh.coverage.is_complete(daemon_sets);
     let decisive = |test: &dyn Fn(&&Statement) -> bool| statements.iter().find(test);
@@ -36,15 +39,24 @@ pub fn istio_cni(index: &Index<'_>) -> Vec<SubjectFacts> {
             .map_or_else(|| "the cluster".to_owned(), |s| s.source.clone()),
         ambient_known: ambient.is_some(),
         ambient: ambient.unwrap_or(false),
-        init_containers: count(mesh.workloads.iter().chain(&mesh.pods).filter(|w| has_istio_init(w)).count()),
+        init_containers: count(istio_inits(mesh)),
     };
     let place = presence.map_or_else(|| of_mesh(mesh), |s| s.place.clone());
     vec![SubjectFacts::new(facts, place).with("ambient", setting.map(|s| s.place.clone()))]
 }
 
-fn has_istio_init(workload: &Object<Workload>) -> bool {
-    let containers = &workload.spec.template.spec.init_containers;
-    containers.iter().any(|c| c.name == "istio-init")
+/// How many workloads, or pods where those were read, redirect their traffic with an init container.
+fn istio_inits(mesh: &Mesh) -> usize {
+    let has_init = |workload: &&Object<Workload>| {
+        let containers = &workload.spec.template.spec.init_containers;
+        containers.iter().any(|c| c.name == "istio-init")
+    };
+    let pods = mesh.pods.iter().filter(has_init).count();
+    if pods > 0 {
+        pods
+    } else {
+        mesh.workloads.iter().filter(has_init).count()
+    }
 }
 
 fn statements(mesh: &Mesh) -> Vec<Statement> {
@@ -87,7 +99,9 @@ fn statements(mesh: &Mesh) -> Vec<Statement> {
 fn of_operator(object: &Object<()>) -> Statement {
     let root = Located::of_object(object);
     let profile = root.at(&["spec", "profile"]);
-    let ambient_profile = profile.as_ref().is_some_and(|p| p.text().as_deref() == Some("ambient"));
+    let ambient_profile = profile
+        .as_ref()
+        .is_some_and(|p| p.text().as_deref() == Some("ambient"));
     let component = root.at(&["spec", "components", "cni", "enabled"]);
     let installed = component.as_ref().map_or(ambient_profile, Located::is_true);
     let setting = root.at(&["spec", "values", "cni", "ambient", "enabled"]);
@@ -104,7 +118,9 @@ fn of_sail(object: &Object<()>) -> Statement {
     let root = Located::of_object(object);
     let profile = root.at(&["spec", "profile"]);
     let setting = root.at(&["spec", "values", "cni", "ambient", "enabled"]);
-    let by_profile = profile.as_ref().is_some_and(|p| p.text().as_deref() == Some("ambient"));
+    let by_profile = profile
+        .as_ref()
+        .is_some_and(|p| p.text().as_deref() == Some("ambient"));
     Statement {
         source: format!("IstioCNI `{}`", object.name()),
         installed: Some(true),
@@ -117,9 +133,11 @@ fn of_values(file: &SettingsFile) -> Option<Statement> {
     let root = Located::of_settings(file);
     let (values, profile) = cni_values(&root)?;
     let setting = values.at(&["ambient", "enabled"]);
-    let by_profile = profile.as_ref().is_some_and(|p| p.text().as_deref() == Some("ambient"));
+    let by_profile = profile
+        .as_ref()
+        .is_some_and(|p| p.text().as_deref() == Some("ambient"));
     Some(Statement {
-        source: "Helm values of istio-cni".to_owned(),
+        source: "the values file of istio-cni".to_owned(),
         installed: Some(true),
         ambient: Some(setting.as_ref().map_or(by_profile, Located::is_true)),
         place: setting.or(profile).unwrap_or(values).place(),
@@ -128,10 +146,19 @@ fn of_values(file: &SettingsFile) -> Option<Statement> {
 
 /// The settings of istio-cni in chart values, with the profile; `None` if the values are another chart's.
 pub fn cni_values<'a>(root: &Located<'a>) -> Option<(Located<'a>, Option<Located<'a>>)> {
-    const KEYS: [&str; 5] = ["ambient", "excludeNamespaces", "cniBinDir", "cniConfDir", "chained"];
+    const KEYS: [&str; 5] = [
+        "ambient",
+        "excludeNamespaces",
+        "cniBinDir",
+        "cniConfDir",
+        "chained",
+    ];
     let is_ours = |part: &Located<'_>| KEYS.iter().any(|key| part.at(&[key]).is_some());
     let by_name = root.file().contains("cni") && !root.file().contains("cilium");
-    for chart in [Some(root.clone()), root.at(&["istio-cni"])].into_iter().flatten() {
+    for chart in [Some(root.clone()), root.at(&["istio-cni"])]
+        .into_iter()
+        .flatten()
+    {
         let profile = chart.at(&["profile"]);
         if let Some(inner) = chart.at(&["cni"]).filter(|inner| is_ours(inner)) {
             return Some((inner, profile));
@@ -165,7 +192,10 @@ pub fn excluded_namespaces(mesh: &Mesh) -> Option<Vec<(String, String, Location)
         .filter(|m| m.name() == "istio-cni-config")
     {
         let list = Located::of_object(map).at(&["data", "EXCLUDE_NAMESPACES"]);
-        take("EXCLUDE_NAMESPACES of ConfigMap `istio-cni-config`".to_owned(), list);
+        take(
+            "EXCLUDE_NAMESPACES of ConfigMap `istio-cni-config`".to_owned(),
+            list,
+        );
     }
     if !mesh.coverage.is_cluster() {
         for kind in [&Kind::IstioOperator, &Kind::SailIstioCni] {
@@ -177,7 +207,10 @@ pub fn excluded_namespaces(mesh: &Mesh) -> Option<Vec<(String, String, Location)
         for file in &mesh.chart_values {
             if let Some((values, _)) = cni_values(&Located::of_settings(file)) {
                 let list = values.at(&["excludeNamespaces"]);
-                take("`excludeNamespaces` in the Helm values of istio-cni".to_owned(), list);
+                take(
+                    "`excludeNamespaces` in the Helm values of istio-cni".to_owned(),
+                    list,
+                );
             }
         }
     }
@@ -191,7 +224,8 @@ pub fn nodes(index: &Index<'_>) -> Vec<SubjectFacts> {
         return Vec::new();
     }
     let objects: BTreeMap<&str, &Object<()>> = mesh.others_of(&Kind::Node).map(|n| (n.name(), n)).collect();
-    let mut nodes: BTreeMap<&str, NodeFacts> = objects.keys().map(|name| (*name, NodeFacts::default())).collect();
+    let mut nodes: BTreeMap<&str, NodeFacts> =
+        objects.keys().map(|name| (*name, NodeFacts::default())).collect();
     for pod in &mesh.pods {
         let Some(name) = pod.spec.template.spec.node_name.as_deref() else {
             continue;
@@ -208,7 +242,9 @@ pub fn nodes(index: &Index<'_>) -> Vec<SubjectFacts> {
     nodes
         .into_iter()
         .map(|(name, facts)| {
-            let place = objects.get(name).map_or_else(|| of_mesh(mesh), |n| Location::of_object(n));
+            let place = objects
+                .get(name)
+                .map_or_else(|| of_mesh(mesh), |n| Location::of_object(n));
             let facts = NodeFacts {
                 name: name.to_owned(),
                 pods_known: mesh.coverage.is_complete(&Kind::Pod),
@@ -228,7 +264,10 @@ fn is_mesh_pod(index: &Index<'_>, pod: &Object<Workload>) -> bool {
 }
 
 fn is_ready(pod: &Node) -> bool {
-    let conditions = pod.at(&["status", "conditions"]).map(Node::items).unwrap_or_default();
+    let conditions = pod
+        .at(&["status", "conditions"])
+        .map(Node::items)
+        .unwrap_or_default();
     conditions.iter().any(|c| {
         c.get("type").and_then(Node::as_str) == Some("Ready")
             && c.get("status").and_then(Node::as_str) == Some("True")
@@ -251,7 +290,11 @@ pub fn directories(index: &Index<'_>) -> Vec<SubjectFacts> {
             let first = files.first()?;
             let chain = plugins(&first.node);
             let facts = CniDirectory {
-                path: if path.is_empty() { ".".to_owned() } else { path.to_owned() },
+                path: if path.is_empty() {
+                    ".".to_owned()
+                } else {
+                    path.to_owned()
+                },
                 first: base_name(&first.origin),
                 chained: chain.iter().any(|plugin| plugin == "istio-cni"),
                 istio_file: files
@@ -260,13 +303,19 @@ pub fn directories(index: &Index<'_>) -> Vec<SubjectFacts> {
                     .map(|file| base_name(&file.origin))
                     .unwrap_or_default(),
                 cilium: chain.iter().any(|plugin| plugin == "cilium-cni"),
-                multus: chain.iter().any(|plugin| plugin == "multus" || plugin == "multus-shim"),
+                multus: chain
+                    .iter()
+                    .any(|plugin| plugin == "multus" || plugin == "multus-shim"),
                 chain,
                 files: files.iter().map(|file| base_name(&file.origin)).collect(),
             };
             let plugins = FieldPath::root().key("plugins");
             let mark = first.node.mark_of(&plugins);
-            let mark = if mark.is_known() { mark } else { Mark { line: 1, column: 1 } };
+            let mark = if mark.is_known() {
+                mark
+            } else {
+                Mark { line: 1, column: 1 }
+            };
             Some(SubjectFacts::new(
                 facts,
                 Location::of_document(first.origin.clone(), mark),
@@ -300,16 +349,31 @@ pub fn aws(index: &Index<'_>) -> Vec<SubjectFacts> {
             let env = |name: &str| containers.iter().find_map(|c| c.env(name));
             let facts = Aws {
                 pod_eni: env("ENABLE_POD_ENI") == Some("true"),
-                enforcing_mode: env("POD_SECURITY_GROUP_ENFORCING_MODE").unwrap_or("strict").to_owned(),
+                enforcing_mode: env("POD_SECURITY_GROUP_ENFORCING_MODE")
+                    .unwrap_or("strict")
+                    .to_owned(),
                 security_group_policies: security_group_policies(index),
                 policies_known: mesh.coverage.is_complete(&Kind::SecurityGroupPolicy),
                 fixed_in_istio: minors.first().is_some_and(|oldest| *oldest >= 29),
             };
-            let path = FieldPath::spec().key("template").key("spec").key("containers").index(0).key("env");
-            SubjectFacts::new(facts, Location::of_object(daemon_set))
-                .with("enforcingMode", Some(Location::of_field(daemon_set, &path)))
+            SubjectFacts::new(facts, Location::of_object(daemon_set)).with(
+                "enforcingMode",
+                place_of_env(daemon_set, "POD_SECURITY_GROUP_ENFORCING_MODE"),
+            )
         })
         .collect()
+}
+
+fn place_of_env(workload: &Object<Workload>, name: &str) -> Option<Location> {
+    let containers = &workload.spec.template.spec.containers;
+    containers.iter().enumerate().find_map(|(position, container)| {
+        let variable = container.env.iter().position(|e| e.name == name)?;
+        let path = Workload::template_path(&workload.id.kind)
+            .key("spec")
+            .key("containers");
+        let path = path.index(position).key("env").index(variable).key("value");
+        Some(Location::of_field(workload, &path))
+    })
 }
 
 fn security_group_policies(index: &Index<'_>) -> Vec<String> {
@@ -323,4 +387,3 @@ fn security_group_policies(index: &Index<'_>) -> Vec<String> {
         .map(|policy| format!("{}/{}", policy.namespace(), policy.name()))
         .collect()
 }
-

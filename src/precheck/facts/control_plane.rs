@@ -51,7 +51,8 @@ impl<'a> Installation<'a> {
     }
 
     fn is_ambient_profile(&self) -> bool {
-        self.profile().is_some_and(|p| p.text().as_deref() == Some("ambient"))
+        self.profile()
+            .is_some_and(|p| p.text().as_deref() == Some("ambient"))
     }
 
     fn text(&self, keys: &[&str]) -> Option<String> {
@@ -97,9 +98,10 @@ impl<'a> Installation<'a> {
 
     /// Where the installation itself stands.
     pub fn place(&self) -> Location {
-        self.documents
-            .last()
-            .map_or_else(|| Location::of_document(model::Origin::Cluster, model::Mark::NONE), Located::place)
+        self.documents.last().map_or_else(
+            || Location::of_document(model::Origin::Cluster, model::Mark::NONE),
+            Located::place,
+        )
     }
 }
 
@@ -124,7 +126,7 @@ pub fn installations(mesh: &Mesh) -> Vec<Installation<'_>> {
         }
     }
     found.extend(folders.into_values().map(|documents| Installation {
-        source: "Helm values of istiod".to_owned(),
+        source: "istiod's values file".to_owned(),
         documents,
         values: &[],
         operator: false,
@@ -141,9 +143,9 @@ fn istiod_values<'a>(document: &Located<'a>) -> Option<Located<'a>> {
             || has(&["meshConfig"])
             || has(&["pilot", "image"])
             || has(&["istio_cni"])
-            || part.at(&["env"]).is_some_and(|env| {
-                env.node.entries().iter().any(|e| e.key.starts_with("PILOT_"))
-            })
+            || part
+                .at(&["env"])
+                .is_some_and(|env| env.node.entries().iter().any(|e| e.key.starts_with("PILOT_")))
             || (has(&["profile"]) && part.file().contains("istiod"))
     };
     if is_istiods(document) {
@@ -197,7 +199,11 @@ fn is_istiod(workload: &Object<Workload>) -> bool {
 
 fn of_deployment(deployment: &Object<Workload>) -> IstiodFound<'_> {
     let template = &deployment.spec.template;
-    let container = template.spec.containers.iter().position(|c| c.name == "discovery");
+    let container = template
+        .spec
+        .containers
+        .iter()
+        .position(|c| c.name == "discovery");
     let discovery = container.map(|index| &template.spec.containers[index]);
     let path = FieldPath::spec()
         .key("template")
@@ -329,7 +335,12 @@ fn mesh_config_of(installation: &Installation<'_>) -> SubjectFacts {
 /// Subjects: istio-cni and ztunnel with their versions.
 pub fn components(index: &Index<'_>) -> Vec<SubjectFacts> {
     let mut found = Vec::new();
-    for workload in index.mesh.workloads.iter().filter(|w| w.id.kind == Kind::DaemonSet) {
+    for workload in index
+        .mesh
+        .workloads
+        .iter()
+        .filter(|w| w.id.kind == Kind::DaemonSet)
+    {
         let labels = &workload.spec.template.metadata.labels;
         let name = if labels.get("k8s-app").is_some_and(|app| app == "istio-cni-node") {
             "istio-cni"
@@ -343,7 +354,10 @@ pub fn components(index: &Index<'_>) -> Vec<SubjectFacts> {
             .iter()
             .position(|c| c.name == "install-cni" || c.name == "istio-proxy")
             .unwrap_or_default();
-        let version = containers.get(image).and_then(|c| c.image_tag()).unwrap_or_default();
+        let version = containers
+            .get(image)
+            .and_then(|c| c.image_tag())
+            .unwrap_or_default();
         let path = FieldPath::spec()
             .key("template")
             .key("spec")
@@ -352,7 +366,10 @@ pub fn components(index: &Index<'_>) -> Vec<SubjectFacts> {
             .key("image");
         found.push((name, version.to_owned(), Location::of_field(workload, &path)));
     }
-    for (kind, name) in [(&Kind::SailIstioCni, "istio-cni"), (&Kind::SailZtunnel, "ztunnel")] {
+    for (kind, name) in [
+        (&Kind::SailIstioCni, "istio-cni"),
+        (&Kind::SailZtunnel, "ztunnel"),
+    ] {
         for object in index.mesh.others_of(kind) {
             let version = object
                 .raw

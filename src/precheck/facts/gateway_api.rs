@@ -37,12 +37,17 @@ pub fn crds_as_one(index: &Index<'_>) -> Vec<SubjectFacts> {
         .collect();
     let (known, missing): (bool, Vec<&str>) = match &mesh.coverage {
         model::Coverage::Cluster(cluster) => {
-            let absent = NEEDED.iter().filter(|(_, kind)| cluster.not_installed.contains(kind));
+            let absent = NEEDED
+                .iter()
+                .filter(|(_, kind)| cluster.not_installed.contains(kind));
             (true, absent.map(|(plural, _)| *plural).collect())
         }
         model::Coverage::Files => {
             let absent = NEEDED.iter().map(|(plural, _)| *plural);
-            (!present.is_empty(), absent.filter(|p| !present.contains(p)).collect())
+            (
+                !present.is_empty(),
+                absent.filter(|p| !present.contains(p)).collect(),
+            )
         }
     };
     let facts = GatewayApi {
@@ -79,9 +84,16 @@ pub fn crds(index: &Index<'_>) -> Vec<SubjectFacts> {
         .filter(|crd| crd.name().ends_with(GROUP))
         .map(|crd| {
             let annotation = format!("{GROUP}/bundle-version");
-            let kind = crd.raw.at(&["spec", "names", "kind"]).and_then(Node::as_str).unwrap_or_default();
+            let kind = crd
+                .raw
+                .at(&["spec", "names", "kind"])
+                .and_then(Node::as_str)
+                .unwrap_or_default();
             let version = crd.meta.annotations.get(&annotation).cloned().unwrap_or_default();
-            let floor = FLOORS.iter().find(|(k, _)| *k == kind).map_or("", |(_, floor)| *floor);
+            let floor = FLOORS
+                .iter()
+                .find(|(k, _)| *k == kind)
+                .map_or("", |(_, floor)| *floor);
             let facts = GatewayApiCrd {
                 kind: kind.to_owned(),
                 too_old: !floor.is_empty() && !version.is_empty() && parts(&version) < parts(floor),
@@ -89,7 +101,10 @@ pub fn crds(index: &Index<'_>) -> Vec<SubjectFacts> {
                 floor: floor.to_owned(),
                 objects: count(mesh.ids().filter(|id| id.kind == Kind::new(GROUP, kind)).count()),
             };
-            let path = FieldPath::root().key("metadata").key("annotations").key(&annotation);
+            let path = FieldPath::root()
+                .key("metadata")
+                .key("annotations")
+                .key(&annotation);
             SubjectFacts::new(facts, Location::of_object(crd))
                 .with("version", Some(Location::of_field(crd, &path)))
         })
@@ -116,8 +131,11 @@ struct Reference {
 /// Subjects: labels that name waypoints.
 pub fn waypoint_references(index: &Index<'_>) -> Vec<SubjectFacts> {
     let mesh = index.mesh;
-    let gateways: HashMap<(&str, &str), &Object<Gateway>> =
-        mesh.gateways.iter().map(|g| ((g.namespace(), g.name()), g)).collect();
+    let gateways: HashMap<(&str, &str), &Object<Gateway>> = mesh
+        .gateways
+        .iter()
+        .map(|g| ((g.namespace(), g.name()), g))
+        .collect();
     references(mesh)
         .into_iter()
         .map(|reference| {
@@ -160,7 +178,9 @@ fn references(mesh: &Mesh) -> Vec<Reference> {
         reference(object, namespace, &object.meta.labels, &path)
     }
     let of_template = |workload: &Object<Workload>| {
-        let path = Workload::template_path(&workload.id.kind).key("metadata").key("labels");
+        let path = Workload::template_path(&workload.id.kind)
+            .key("metadata")
+            .key("labels");
         let labels = &workload.spec.template.metadata.labels;
         reference(workload, workload.namespace(), labels, &path)
     };
@@ -177,7 +197,9 @@ fn reference<T>(
     labels: &std::collections::BTreeMap<String, String>,
     path: &FieldPath,
 ) -> Option<Reference> {
-    let waypoint = labels.get("istio.io/use-waypoint").filter(|name| *name != "none")?;
+    let waypoint = labels
+        .get("istio.io/use-waypoint")
+        .filter(|name| *name != "none")?;
     let elsewhere = labels.get("istio.io/use-waypoint-namespace");
     Some(Reference {
         object: object.id.to_string(),
@@ -202,7 +224,10 @@ pub fn waypoint_of<T>(index: &Index<'_>, object: &Object<T>) -> Option<Option<St
 /// Whether a Gateway of that name exists; `None` if the input does not tell.
 pub fn gateway_exists(index: &Index<'_>, namespace: &str, name: &str) -> Option<bool> {
     let mesh = index.mesh;
-    let found = mesh.gateways.iter().any(|g| g.namespace() == namespace && g.name() == name);
+    let found = mesh
+        .gateways
+        .iter()
+        .any(|g| g.namespace() == namespace && g.name() == name);
     (found || mesh.coverage.is_complete(&Kind::Gateway)).then_some(found)
 }
 

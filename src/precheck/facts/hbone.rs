@@ -10,7 +10,10 @@ use rules::facts::{HboneSetting, ProxyGroup};
 use std::collections::BTreeMap;
 
 /// Switches in istiod's environment that take HBONE away from sidecars.
-const ISTIOD_SWITCHES: [&str; 2] = ["PILOT_ENABLE_SENDING_HBONE", "PILOT_ENABLE_SIDECAR_LISTENING_HBONE"];
+const ISTIOD_SWITCHES: [&str; 2] = [
+    "PILOT_ENABLE_SENDING_HBONE",
+    "PILOT_ENABLE_SIDECAR_LISTENING_HBONE",
+];
 
 /// Subjects: places that can override HBONE.
 pub fn settings(index: &Index<'_>) -> Vec<SubjectFacts> {
@@ -28,13 +31,17 @@ pub fn settings(index: &Index<'_>) -> Vec<SubjectFacts> {
         ));
     }
     for istiod in &index.istiods {
-        let Some(deployment) = istiod.deployment else { continue };
+        let Some(deployment) = istiod.deployment else {
+            continue;
+        };
         for (position, container) in deployment.spec.template.spec.containers.iter().enumerate() {
             for switch in ISTIOD_SWITCHES {
                 let Some(entry) = container.env.iter().position(|e| e.name == switch) else {
                     continue;
                 };
-                let path = Workload::template_path(&Kind::Deployment).key("spec").key("containers");
+                let path = Workload::template_path(&Kind::Deployment)
+                    .key("spec")
+                    .key("containers");
                 let path = path.index(position).key("env").index(entry).key("value");
                 found.push(subject(
                     istiod.source.clone(),

@@ -246,7 +246,10 @@ fn membership(workload: &Object<Workload>, namespace: Option<&Object<()>>) -> Me
     let gateway = is_gateway(workload);
     let asked = injection(workload);
     let refused = asked.is_some_and(|(_, value, _)| value == "false");
-    let own = template.metadata.annotations.contains_key("sidecar.istio.io/status")
+    let own = template
+        .metadata
+        .annotations
+        .contains_key("sidecar.istio.io/status")
         || template.spec.istio_proxy().is_some()
         || (asked.is_some() && !refused);
     let host = template.spec.host_network == Some(true);

@@ -90,6 +90,17 @@ impl<'a> Located<'a> {
         }
     }
 
+    /// Kind, namespace and name in words; the file for what is no object.
+    pub fn name(&self) -> String {
+        match self.object {
+            Some(object) => match &object.namespace {
+                Some(namespace) => format!("{} `{namespace}/{}`", object.kind, object.name),
+                None => format!("{} `{}`", object.kind, object.name),
+            },
+            None => format!("`{}`", self.file()),
+        }
+    }
+
     /// The file's name, empty in a cluster.
     pub fn file(&self) -> &'a str {
         file_of(self.origin)

@@ -14,7 +14,7 @@ mod workloads;
 
 use crate::finding::Location;
 use index::Index;
-use model::{Kind, Mesh, Object};
+use model::{Coverage, Kind, Mesh, Object};
 use rules::facts::MeshFacts;
 use rules::{Facts, Subject};
 
@@ -84,10 +84,10 @@ pub fn find(mesh: &Mesh) -> MeshOfFacts {
     let sets = Subject::ALL
         .iter()
         .map(|subject| {
-            let (subjects, kinds) = of_subject(*subject, &index, &facts);
+            let subjects = subjects(*subject, &index, &facts);
             SubjectSet {
                 subject: *subject,
-                gap: subjects.is_empty().then(|| gap(mesh, kinds)).flatten(),
+                gap: subjects.is_empty().then(|| gap(mesh, *subject)).flatten(),
                 subjects,
             }
         })
@@ -95,91 +95,110 @@ pub fn find(mesh: &Mesh) -> MeshOfFacts {
     MeshOfFacts { mesh: facts, sets }
 }
 
-/// The subjects of a sort, and the kinds whose absence would have to be known to say that there are no more.
-fn of_subject(
-    subject: Subject,
-    index: &Index<'_>,
-    mesh: &MeshFacts,
-) -> (Vec<SubjectFacts>, &'static [Kind]) {
+/// The subjects of a sort.
+fn subjects(subject: Subject, index: &Index<'_>, mesh: &MeshFacts) -> Vec<SubjectFacts> {
     match subject {
-        Subject::MeshFacts => (
-            vec![SubjectFacts::new(mesh.clone(), located::of_mesh(index.mesh))],
-            &[],
-        ),
-        Subject::IstioCni => (cni::istio_cni(index), &[]),
-        Subject::Node => (cni::nodes(index), &[Kind::Pod, Kind::Node]),
-        Subject::CniDirectory => (cni::directories(index), &[]),
-        Subject::Aws => (cni::aws(index), &[Kind::DaemonSet]),
-        Subject::Cilium => (cilium::settings(index), &[Kind::ConfigMap]),
-        Subject::CiliumPolicy => (
-            cilium::policies(index),
-            &[Kind::CiliumNetworkPolicy, Kind::CiliumClusterwideNetworkPolicy],
-        ),
-        Subject::Calico => (
-            calico::data_planes(index),
-            &[Kind::FelixConfiguration, Kind::CalicoInstallation],
-        ),
-        Subject::CalicoFeature => (
-            calico::features(index),
-            &[
-                Kind::CalicoApplicationLayer,
-                Kind::CalicoNetworkPolicy,
-                Kind::CalicoGlobalNetworkPolicy,
-                Kind::CalicoRemoteCluster,
-            ],
-        ),
-        Subject::Istiod => (control_plane::istiods(index), &[Kind::Deployment]),
-        Subject::MeshConfig => (control_plane::mesh_configs(index), &[Kind::ConfigMap]),
-        Subject::Component => (control_plane::components(index), &[Kind::DaemonSet]),
-        Subject::HboneSetting => (hbone::settings(index), &[Kind::Deployment, Kind::ProxyConfig]),
-        Subject::ProxyGroup => (hbone::proxy_groups(index), &[Kind::Pod]),
-        Subject::GatewayApi => (gateway_api::crds_as_one(index), &[]),
-        Subject::GatewayApiCrd => (gateway_api::crds(index), &[Kind::CustomResourceDefinition]),
-        Subject::WaypointReference => (
-            gateway_api::waypoint_references(index),
-            &[Kind::Namespace, Kind::Service, Kind::ServiceEntry],
-        ),
-        Subject::Namespace => (workloads::namespaces(index), &[Kind::Namespace]),
-        Subject::Workload => (workloads::workloads(index), &[Kind::Deployment, Kind::StatefulSet]),
-        Subject::Policy => (policies::authorization(index), &[Kind::AuthorizationPolicy]),
-        Subject::RequestAuthentication => (
-            policies::request_authentication(index),
-            &[Kind::RequestAuthentication],
-        ),
-        Subject::PeerAuthentication => (
-            policies::peer_authentication(index),
-            &[Kind::PeerAuthentication],
-        ),
-        Subject::RootPolicy => (
-            policies::in_root_namespace(index),
-            &[
-                Kind::AuthorizationPolicy,
-                Kind::RequestAuthentication,
-                Kind::Telemetry,
-                Kind::EnvoyFilter,
-                Kind::WasmPlugin,
-            ],
-        ),
-        Subject::TargetRef => (
-            targets::references(index),
-            &[Kind::AuthorizationPolicy, Kind::RequestAuthentication],
-        ),
+        Subject::MeshFacts => vec![SubjectFacts::new(mesh.clone(), located::of_mesh(index.mesh))],
+        Subject::IstioCni => cni::istio_cni(index),
+        Subject::Node => cni::nodes(index),
+        Subject::CniDirectory => cni::directories(index),
+        Subject::Aws => cni::aws(index),
+        Subject::Cilium => cilium::settings(index),
+        Subject::CiliumPolicy => cilium::policies(index),
+        Subject::Calico => calico::data_planes(index),
+        Subject::CalicoFeature => calico::features(index),
+        Subject::Istiod => control_plane::istiods(index),
+        Subject::MeshConfig => control_plane::mesh_configs(index),
+        Subject::Component => control_plane::components(index),
+        Subject::HboneSetting => hbone::settings(index),
+        Subject::ProxyGroup => hbone::proxy_groups(index),
+        Subject::GatewayApi => gateway_api::crds_as_one(index),
+        Subject::GatewayApiCrd => gateway_api::crds(index),
+        Subject::WaypointReference => gateway_api::waypoint_references(index),
+        Subject::Namespace => workloads::namespaces(index),
+        Subject::Workload => workloads::workloads(index),
+        Subject::Policy => policies::authorization(index),
+        Subject::RequestAuthentication => policies::request_authentication(index),
+        Subject::PeerAuthentication => policies::peer_authentication(index),
+        Subject::RootPolicy => policies::in_root_namespace(index),
+        Subject::TargetRef => targets::references(index),
     }
 }
 
-/// Why "there is none" cannot be said of these kinds.
-fn gap(mesh: &Mesh, kinds: &[Kind]) -> Option<String> {
+/// What must have been read to say of a sort of subjects that there are none.
+enum Absence {
+    /// There is always one.
+    Never,
+    /// Files of nodes, which no API serves.
+    NodeFiles,
+    /// All objects of these kinds in a cluster; files cannot show it.
+    InCluster(&'static [Kind]),
+    /// Objects of these kinds, in files too: if they are there, they are taken to be all.
+    InInput(&'static [Kind]),
+}
+
+fn absence(subject: Subject) -> Absence {
+    use Absence::{InCluster, InInput, Never, NodeFiles};
+    match subject {
+        Subject::MeshFacts | Subject::IstioCni | Subject::GatewayApi => Never,
+        Subject::CniDirectory => NodeFiles,
+        Subject::Node => InCluster(&[Kind::Pod]),
+        Subject::Aws | Subject::Component => InCluster(&[Kind::DaemonSet]),
+        Subject::Cilium | Subject::MeshConfig => InCluster(&[Kind::ConfigMap]),
+        Subject::CiliumPolicy => {
+            InCluster(&[Kind::CiliumNetworkPolicy, Kind::CiliumClusterwideNetworkPolicy])
+        }
+        Subject::Calico => InCluster(&[Kind::FelixConfiguration, Kind::CalicoInstallation]),
+        Subject::CalicoFeature => InCluster(&[
+            Kind::CalicoApplicationLayer,
+            Kind::CalicoNetworkPolicy,
+            Kind::CalicoGlobalNetworkPolicy,
+            Kind::CalicoRemoteCluster,
+        ]),
+        Subject::Istiod => InCluster(&[Kind::Deployment]),
+        Subject::HboneSetting => InCluster(&[Kind::Deployment, Kind::ProxyConfig]),
+        Subject::ProxyGroup => InCluster(&[Kind::Pod]),
+        Subject::GatewayApiCrd => InCluster(&[Kind::CustomResourceDefinition]),
+        Subject::WaypointReference => InInput(&[Kind::Namespace, Kind::Service]),
+        Subject::Namespace => InInput(&[Kind::Namespace]),
+        Subject::Workload => InInput(&[Kind::Deployment]),
+        Subject::Policy => InInput(&[Kind::AuthorizationPolicy]),
+        Subject::RequestAuthentication => InInput(&[Kind::RequestAuthentication]),
+        Subject::PeerAuthentication => InInput(&[Kind::PeerAuthentication]),
+        Subject::RootPolicy => InCluster(&[
+            Kind::AuthorizationPolicy,
+            Kind::RequestAuthentication,
+            Kind::Telemetry,
+            Kind::EnvoyFilter,
+            Kind::WasmPlugin,
+        ]),
+        Subject::TargetRef => InInput(&[Kind::AuthorizationPolicy]),
+    }
+}
+
+/// Why "there is none" cannot be said of a sort of subjects.
+fn gap(mesh: &Mesh, subject: Subject) -> Option<String> {
+    let nothing = || Some("nothing in the input tells".to_owned());
+    let kinds = match absence(subject) {
+        Absence::Never => return None,
+        Absence::NodeFiles => return nothing(),
+        Absence::InCluster(_) if !mesh.coverage.is_cluster() => return nothing(),
+        Absence::InCluster(kinds) | Absence::InInput(kinds) => kinds,
+    };
     let missing: Vec<&Kind> = kinds
         .iter()
-        .filter(|kind| !mesh.coverage.is_complete(kind) && !is_in_input(mesh, kind))
+        .filter(|kind| match &mesh.coverage {
+            Coverage::Cluster(_) => !mesh.coverage.is_complete(kind),
+            Coverage::Files => !is_in_input(mesh, kind),
+        })
         .collect();
     let first = missing.first()?;
     Some(match &mesh.coverage {
-        model::Coverage::Cluster(cluster) => match cluster.unreadable.get(first) {
+        Coverage::Cluster(cluster) => match cluster.unreadable.get(first) {
             Some(reason) => format!("{first} could not be read: {reason}"),
             None => format!("only some namespaces were read, and {first} may exist in others"),
         },
-        model::Coverage::Files => {
+        Coverage::Files => {
             let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
             format!("the input holds no {}", names.join(" and no "))
         }

@@ -22,7 +22,10 @@ type Twins<'a> = HashMap<(&'a str, u64), Vec<(&'a str, Vec<&'a PolicyTargetRefer
 pub fn authorization(index: &Index<'_>) -> Vec<SubjectFacts> {
     let policies = &index.mesh.authorization_policies;
     let twins = authorization_twins(policies);
-    policies.iter().map(|policy| of_authorization(index, policy, &twins)).collect()
+    policies
+        .iter()
+        .map(|policy| of_authorization(index, policy, &twins))
+        .collect()
 }
 
 fn authorization_twins(policies: &[Object<AuthorizationPolicy>]) -> Twins<'_> {
@@ -31,7 +34,10 @@ fn authorization_twins(policies: &[Object<AuthorizationPolicy>]) -> Twins<'_> {
         twins
             .entry((policy.namespace(), fingerprint(&policy.spec)))
             .or_default()
-            .push((policy.name(), targets(&policy.spec.target_ref, &policy.spec.target_refs)));
+            .push((
+                policy.name(),
+                targets(&policy.spec.target_ref, &policy.spec.target_refs),
+            ));
     }
     twins
 }
@@ -51,7 +57,11 @@ fn of_authorization<'a>(
     let spec = &policy.spec;
     let selector = spec.selector.as_ref();
     let targeted = spec.is_targeted();
-    let dry_run = policy.meta.annotations.get("istio.io/dry-run").is_some_and(|v| v == "true");
+    let dry_run = policy
+        .meta
+        .annotations
+        .get("istio.io/dry-run")
+        .is_some_and(|v| v == "true");
     let reading = if targeted {
         ztunnel::Reading::default()
     } else {
@@ -134,7 +144,10 @@ fn services_of<'a>(
 ) -> Vec<&'a str> {
     let labels = selector.map(|s| &s.match_labels).filter(|l| !l.is_empty());
     let selected = labels.map(|labels| index.selected(namespace, labels));
-    let services = index.mesh.services_in(namespace).filter(|s| !s.spec.selector.is_empty());
+    let services = index
+        .mesh
+        .services_in(namespace)
+        .filter(|s| !s.spec.selector.is_empty());
     services
         .filter(|service| match &selected {
             None => true,
@@ -143,7 +156,7 @@ fn services_of<'a>(
                 model::security::is_subset(&service.spec.selector, pods)
             }),
         })
-        .map(|service| service.name())
+        .map(Object::name)
         .collect()
 }
 
@@ -184,7 +197,14 @@ fn hash_rule(rule: &Rule, hasher: &mut DefaultHasher) {
     count(rule.to.len()).hash(hasher);
     for to in &rule.to {
         let o = &to.operation;
-        for list in [&o.hosts, &o.not_hosts, &o.methods, &o.not_methods, &o.paths, &o.not_paths] {
+        for list in [
+            &o.hosts,
+            &o.not_hosts,
+            &o.methods,
+            &o.not_methods,
+            &o.paths,
+            &o.not_paths,
+        ] {
             list.hash(hasher);
         }
     }
@@ -208,7 +228,10 @@ pub fn request_authentication(index: &Index<'_>) -> Vec<SubjectFacts> {
         twins
             .entry((object.namespace(), fingerprint(&object.spec.jwt_rules)))
             .or_default()
-            .push((object.name(), targets(&object.spec.target_ref, &object.spec.target_refs)));
+            .push((
+                object.name(),
+                targets(&object.spec.target_ref, &object.spec.target_refs),
+            ));
     }
     objects
         .iter()
@@ -228,7 +251,9 @@ pub fn request_authentication(index: &Index<'_>) -> Vec<SubjectFacts> {
                     covering(index, object.namespace(), selector, found)
                 },
             };
+            let selector = FieldPath::spec().key("selector");
             SubjectFacts::new(facts, Location::of_object(object))
+                .with("scope", Some(Location::of_field(object, &selector)))
         })
         .collect()
 }
@@ -264,7 +289,10 @@ pub fn peer_authentication(index: &Index<'_>) -> Vec<SubjectFacts> {
             let port = ports.first().map(|port| levels.key(port).key("mode"));
             SubjectFacts::new(facts, Location::of_object(object))
                 .with("mode", Some(Location::of_field(object, &mode)))
-                .with("disabledPorts", port.map(|path| Location::of_field(object, &path)))
+                .with(
+                    "disabledPorts",
+                    port.map(|path| Location::of_field(object, &path)),
+                )
         })
         .collect()
 }
@@ -295,9 +323,15 @@ pub fn in_root_namespace(index: &Index<'_>) -> Vec<SubjectFacts> {
     let mesh = index.mesh;
     let root = mesh.settings.root_namespace.as_str();
     let mut found: Vec<(Located<'_>, &model::ObjectRef)> = Vec::new();
-    let policies = mesh.authorization_policies.iter().filter(|o| o.namespace() == root);
+    let policies = mesh
+        .authorization_policies
+        .iter()
+        .filter(|o| o.namespace() == root);
     found.extend(policies.map(|o| (Located::of_object(o), &o.id)));
-    let authentications = mesh.request_authentications.iter().filter(|o| o.namespace() == root);
+    let authentications = mesh
+        .request_authentications
+        .iter()
+        .filter(|o| o.namespace() == root);
     found.extend(authentications.map(|o| (Located::of_object(o), &o.id)));
     for kind in [&Kind::Telemetry, &Kind::WasmPlugin, &Kind::EnvoyFilter] {
         let others = mesh.others_of(kind).filter(|o| o.namespace() == root);
@@ -318,7 +352,9 @@ pub fn in_root_namespace(index: &Index<'_>) -> Vec<SubjectFacts> {
             let twin = found
                 .iter()
                 .zip(&contents)
-                .find(|((_, other), (at_class, content))| *at_class && other.kind == id.kind && content == own);
+                .find(|((_, other), (at_class, content))| {
+                    *at_class && other.kind == id.kind && content == own
+                });
             let facts = RootPolicy {
                 kind: id.kind.to_string(),
                 name: id.name.to_string(),
@@ -326,7 +362,9 @@ pub fn in_root_namespace(index: &Index<'_>) -> Vec<SubjectFacts> {
                 targeted: object.at(&["spec", "targetRefs"]).is_some()
                     || object.at(&["spec", "targetRef"]).is_some(),
                 gateways_only: is_for_gateways(object),
-                twin: twin.map(|((_, other), _)| other.name.to_string()).unwrap_or_default(),
+                twin: twin
+                    .map(|((_, other), _)| other.name.to_string())
+                    .unwrap_or_default(),
             };
             SubjectFacts::new(facts, object.place())
         })
@@ -350,7 +388,9 @@ fn targets_waypoint_class(object: &Located<'_>) -> bool {
 
 /// The spec but for whom it is for.
 fn content(object: &Located<'_>) -> String {
-    let Some(spec) = object.at(&["spec"]) else { return String::new() };
+    let Some(spec) = object.at(&["spec"]) else {
+        return String::new();
+    };
     let mut json = serde_json::Value::from(spec.node);
     if let Some(fields) = json.as_object_mut() {
         for key in ["targetRefs", "targetRef", "selector", "workloadSelector"] {
@@ -371,7 +411,12 @@ fn is_for_gateways(object: &Located<'_>) -> bool {
     let contexts: Vec<String> = patches
         .iter()
         .flat_map(Located::items)
-        .map(|patch| patch.at(&["match", "context"]).and_then(|c| c.text()).unwrap_or_default())
+        .map(|patch| {
+            patch
+                .at(&["match", "context"])
+                .and_then(|c| c.text())
+                .unwrap_or_default()
+        })
         .collect();
     !contexts.is_empty() && contexts.iter().all(|context| context == "GATEWAY")
 }

@@ -13,10 +13,22 @@ use rules::facts::TargetRef;
 pub fn references(index: &Index<'_>) -> Vec<SubjectFacts> {
     let mut found = Vec::new();
     for policy in &index.mesh.authorization_policies {
-        collect(index, policy, &policy.spec.target_ref, &policy.spec.target_refs, &mut found);
+        collect(
+            index,
+            policy,
+            &policy.spec.target_ref,
+            &policy.spec.target_refs,
+            &mut found,
+        );
     }
     for policy in &index.mesh.request_authentications {
-        collect(index, policy, &policy.spec.target_ref, &policy.spec.target_refs, &mut found);
+        collect(
+            index,
+            policy,
+            &policy.spec.target_ref,
+            &policy.spec.target_refs,
+            &mut found,
+        );
     }
     found
 }
@@ -56,16 +68,25 @@ fn collect<T>(
 }
 
 /// Why a target binds to nothing: `Some(None)` if it binds, `None` if the input does not tell.
-fn problem<T>(index: &Index<'_>, policy: &Object<T>, target: &PolicyTargetReference) -> Option<Option<String>> {
+fn problem<T>(
+    index: &Index<'_>,
+    policy: &Object<T>,
+    target: &PolicyTargetReference,
+) -> Option<Option<String>> {
     let mesh = index.mesh;
     let namespace = policy.namespace();
     if let Some(other) = target.namespace.as_deref().filter(|other| *other != namespace) {
-        return Some(Some(format!("it names the namespace `{other}`, which is never matched")));
+        return Some(Some(format!(
+            "it names the namespace `{other}`, which is never matched"
+        )));
     }
     match (target.group.as_deref().unwrap_or_default(), target.kind.as_str()) {
         ("gateway.networking.k8s.io", "GatewayClass") => {
             let root = &mesh.settings.root_namespace;
-            Some((namespace != root).then(|| format!("a GatewayClass counts in the root namespace `{root}` only")))
+            Some(
+                (namespace != root)
+                    .then(|| format!("a GatewayClass counts in the root namespace `{root}` only")),
+            )
         }
         ("gateway.networking.k8s.io", "Gateway") => {
             let exists = gateway_exists(index, namespace, &target.name)?;
@@ -89,5 +110,9 @@ fn bound<T>(index: &Index<'_>, object: Option<&Object<T>>, kind: &Kind) -> Optio
         return complete.then(|| Some(format!("there is no such {kind}")));
     };
     let waypoint = waypoint_of(index, object)?;
-    Some(waypoint.is_none().then(|| format!("that {kind} uses no waypoint")))
+    Some(
+        waypoint
+            .is_none()
+            .then(|| format!("that {kind} uses no waypoint")),
+    )
 }

@@ -35,8 +35,7 @@ pub fn namespaces(index: &Index<'_>) -> Vec<SubjectFacts> {
             let first = || index.mesh.workloads_in(name).next().map(Location::of_object);
             let place = object.map(Location::of_object).or_else(first);
             let labels = FieldPath::root().key("metadata").key("labels");
-            let of_label =
-                |key: &str| object.map(|object| Location::of_field(object, &labels.key(key)));
+            let of_label = |key: &str| object.map(|object| Location::of_field(object, &labels.key(key)));
             SubjectFacts::new(facts, place.unwrap_or_else(|| of_mesh(index.mesh)))
                 .with("excludedBy", exclusion.map(|(_, _, place)| place.clone()))
                 .with("ambientLabel", of_label("istio.io/dataplane-mode"))
@@ -73,14 +72,20 @@ fn of_workload(index: &Index<'_>, position: usize, workload: &Object<Workload>) 
         annotations: metadata.annotations.clone(),
         candidate: membership.candidate,
         namespace_known: membership.namespace_known,
-        namespace_injected: index.namespace(workload.namespace()).is_some_and(|n| sidecar_label(n).is_some()),
+        namespace_injected: index
+            .namespace(workload.namespace())
+            .is_some_and(|n| sidecar_label(n).is_some()),
         gateway: membership.gateway,
         asks_for_sidecar: asks.map_or(String::new(), |(key, value, is_label)| {
             let what = if is_label { "label" } else { "annotation" };
             format!("{what} `{key}: {value}`")
         }),
         refuses_sidecar: asked.is_some_and(|(key, value, _)| key != "istio.io/rev" && value == "false"),
-        dataplane_mode: metadata.labels.get("istio.io/dataplane-mode").cloned().unwrap_or_default(),
+        dataplane_mode: metadata
+            .labels
+            .get("istio.io/dataplane-mode")
+            .cloned()
+            .unwrap_or_default(),
         networks: networks(&annotation(NETWORKS)),
         exclude_interfaces: annotation(EXCLUDE_INTERFACES),
         host_network: workload.spec.template.spec.host_network == Some(true),
@@ -89,7 +94,11 @@ fn of_workload(index: &Index<'_>, position: usize, workload: &Object<Workload>) 
     let annotations = path.key("annotations");
     let at = |path: &FieldPath| Some(Location::of_field(workload, path));
     let injection_place = asked.and_then(|(key, _, is_label)| {
-        let map = if is_label { path.key("labels") } else { annotations.clone() };
+        let map = if is_label {
+            path.key("labels")
+        } else {
+            annotations.clone()
+        };
         at(&map.key(key))
     });
     let interfaces = [NETWORKS, EXCLUDE_INTERFACES]
@@ -126,7 +135,10 @@ mod tests {
             ("", vec![]),
             ("istio-cni", vec![]),
             ("default/istio-cni, storage", vec!["storage"]),
-            (r#"[{"name": "a", "interface": "net1"}, {"name": "istio-cni"}]"#, vec!["a"]),
+            (
+                r#"[{"name": "a", "interface": "net1"}, {"name": "istio-cni"}]"#,
+                vec!["a"],
+            ),
         ] {
             assert_eq!(super::networks(annotation), expected, "{annotation}");
         }
