@@ -317,13 +317,17 @@ impl Scope {
     }
 
     fn unknown(&self, whole: &IdedExpr, name: &str) -> TypeError {
-        let known: Vec<&str> = self.variables.iter().map(|(n, _)| n.as_str()).collect();
-        let words = known.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>();
+        let known: Vec<String> = self
+            .variables
+            .iter()
+            .filter(|(n, _)| !n.starts_with('@'))
+            .map(|(n, _)| format!("`{n}`"))
+            .collect();
         TypeError {
             node: whole.id,
             message: format!(
                 "there is no `{name}` here; this rule may speak of {}",
-                words.join(" and ")
+                known.join(", ")
             ),
         }
     }

@@ -82,13 +82,10 @@ impl Expression {
         let program = env.compile(&source.text).map_err(|errors| {
             let first = errors.errors.first();
             let offset = first.map_or(0, |e| offset_of(&source.text, e.pos));
-            let message = first.map_or("not an expression", |e| e.msg.lines().next().unwrap_or_default());
+            let message = first.map_or(String::new(), |e| syntax(&e.msg));
             (
                 of_offset(file, source, offset),
-                format!(
-                    "not a CEL expression: {}",
-                    message.trim_start_matches("Syntax error: ")
-                ),
+                format!("not a CEL expression: {message}"),
             )
         })?;
         let root = program.expression();
@@ -129,6 +126,17 @@ impl Expression {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// The parser's message without the list of what it could have gone on with.
+fn syntax(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let line = line.trim_start_matches("Syntax error: ");
+    if line.contains("'<EOF>'") && line.starts_with("mismatched") {
+        return "something is missing at the end".to_owned();
+    }
+    let line = line.split(" expecting ").next().unwrap_or(line);
+    line.replace("'<EOF>'", "the end")
 }
 
 /// Line and column of the parser, both from 1, as an offset in characters.

@@ -27,12 +27,9 @@ impl Decode for Spanned {
 /// Folding and indentation change blanks only, so the n-th character that is no blank is the same in both.
 #[must_use]
 pub fn of_offset(file: &str, scalar: &Spanned, offset: usize) -> Mark {
-    let blanks_skipped = scalar
-        .text
-        .chars()
-        .take(offset)
-        .filter(|c| !c.is_whitespace())
-        .count();
+    let solid = |text: &str, limit: usize| text.chars().take(limit).filter(|c| !c.is_whitespace()).count();
+    // What is missing at the end is told at the last character.
+    let last = solid(&scalar.text, usize::MAX).saturating_sub(1);
     let start = byte_of(file, scalar.mark);
     let rest = &file[start..];
     let (skip, doubled) = match rest.chars().next() {
@@ -41,7 +38,7 @@ pub fn of_offset(file: &str, scalar: &Spanned, offset: usize) -> Mark {
         Some('"') => (1, Some('\\')),
         _ => (0, None),
     };
-    let mut remaining = blanks_skipped;
+    let mut remaining = solid(&scalar.text, offset).min(last);
     let mut mark = scalar.mark;
     let mut escaped = false;
     for (position, c) in rest.char_indices() {
