@@ -90,7 +90,7 @@ pub struct Finding {
 impl Finding {
     /// The order of all outputs: the worst first, then by object, place and code.
     #[must_use]
-    pub fn sort_key(&self) -> impl Ord {
+    pub fn sort_key(&self) -> impl Ord + use<> {
         (
             std::cmp::Reverse(self.severity),
             self.location.object.clone(),

@@ -1,6 +1,8 @@
 //! What the build script makes of the files: checked when the program is built, not when it runs.
 
 use crate::page::Page;
+use crate::set::RuleSet;
+use model::Mark;
 use model::decode::{Decode, Decoder};
 use model::yaml;
 use std::fmt::Write as _;
@@ -34,25 +36,66 @@ pub fn read_record<T: Decode>(path: &Path) -> Result<T, BuildError> {
 /// # Errors
 /// Bad YAML, wrong types, unknown fields.
 pub fn parse_record<T: Decode>(text: &str) -> Result<T, String> {
-    let chunk = *yaml::documents(text).first().ok_or("the file is empty")?;
+    parse_placed(text).map_err(|(mark, message)| format!("{}:{}: {message}", mark.line, mark.column))
+}
+
+/// Reads a text of one YAML document into a record, and refuses unknown fields.
+///
+/// # Errors
+/// Bad YAML, wrong types, unknown fields, each with its place.
+pub fn parse_placed<T: Decode>(text: &str) -> Result<T, (Mark, String)> {
+    let empty = || (Mark { line: 1, column: 1 }, "the file is empty".to_owned());
+    let chunk = *yaml::documents(text).first().ok_or_else(empty)?;
     let node = yaml::parse(chunk)
-        .map_err(|e| format!("{}:{}: {}", e.mark.line, e.mark.column, e.message))?
-        .ok_or("the file is empty")?;
+        .map_err(|e| (e.mark, e.message))?
+        .ok_or_else(empty)?;
     let mut decoder = Decoder::default();
     let record = T::decode(&node, &mut decoder);
     if let Some(unknown) = decoder.unknown.first() {
-        return Err(format!(
-            "{}:{}: unknown field `{}`",
-            unknown.mark.line, unknown.mark.column, unknown.path
-        ));
+        let advice = unknown
+            .similar
+            .map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+        return Err((unknown.mark, format!("unknown field `{}`{advice}", unknown.path)));
     }
     if let Some(problem) = decoder.problems.first() {
-        return Err(format!(
-            "{}:{}: {}: {}",
-            problem.mark.line, problem.mark.column, problem.path, problem.message
-        ));
+        return Err((problem.mark, format!("{}: {}", problem.path, problem.message)));
     }
-    record.ok_or_else(|| "not readable".to_owned())
+    record.ok_or_else(|| (node.mark, "not readable".to_owned()))
+}
+
+/// Rust source of `RULES`, the file name and text of every rule in a folder.
+///
+/// # Errors
+/// A rule that is wrong, a number or name that is used twice.
+pub fn rule_table(folder: &Path) -> Result<String, BuildError> {
+    let unreadable = |path: &Path, message: String| BuildError {
+        path: path.to_owned(),
+        message,
+    };
+    let paths = files(folder)?;
+    let mut texts = Vec::new();
+    for path in &paths {
+        let text = std::fs::read_to_string(path).map_err(|e| unreadable(path, e.to_string()))?;
+        texts.push((shown(folder, path), text));
+    }
+    let borrowed: Vec<(&str, &str)> = texts.iter().map(|(file, text)| (&**file, &**text)).collect();
+    RuleSet::load(&borrowed, &[]).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let name = folder.file_name().map_or(folder, Path::new);
+        unreadable(name, format!("\n{}", lines.join("\n")))
+    })?;
+    let mut source = String::from("static RULES: &[(&str, &str)] = &[\n");
+    for path in &paths {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let _ = writeln!(
+            source,
+            "    ({:?}, include_str!({:?})),",
+            name,
+            path.display().to_string()
+        );
+    }
+    source.push_str("];\n");
+    Ok(source)
 }
 
 /// The files with an extension in a folder, in the order of their names.
@@ -133,6 +176,13 @@ pub fn message_codes(folders: &[PathBuf]) -> Result<String, BuildError> {
     }
     source.push_str("];\n");
     Ok(source)
+}
+
+/// A file by the last part of its folder's path, as a developer would write it.
+fn shown(folder: &Path, path: &Path) -> String {
+    let folder = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let file = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    format!("{folder}/{file}")
 }
 
 /// What every page must have.

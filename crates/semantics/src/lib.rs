@@ -1,1 +1,3 @@
 //! What routes and policies mean.
+
+pub mod ztunnel;
