@@ -2,6 +2,7 @@
 //!
 //! `convert` makes these values of the old and of the new configuration and compares them.
 
+pub mod authorization;
 pub mod http_route;
 pub mod overlap;
 pub mod predicate;
