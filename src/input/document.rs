@@ -83,6 +83,11 @@ impl Parts {
         }
     }
 
+    /// Reads what an API server gave: always an object, never a template.
+    pub fn read_live(&mut self, node: Node, origin: &Origin) {
+        self.read_object(node, origin, 0);
+    }
+
     fn read_object(&mut self, node: Node, origin: &Origin, line: u32) {
         let kind = kind_of(&node);
         let named = node.at(&["metadata", "name"]).is_some();
@@ -90,7 +95,9 @@ impl Parts {
             let what = format!("a {kind} without a name, not an object of a cluster");
             return self.not_ours(origin, &node, line, &what);
         }
-        if !matches!(kind, Kind::Other { .. } | Kind::ConfigMap | Kind::EnvoyFilter)
+        // Placeholders that a server accepted are values, such as `$(POD_NAME)` in arguments.
+        if matches!(origin, Origin::File(_))
+            && !matches!(kind, Kind::Other { .. } | Kind::ConfigMap | Kind::EnvoyFilter)
             && let Some(tool) = [&["metadata", "name"][..], &["metadata", "namespace"], &["spec"]]
                 .iter()
                 .find_map(|path| node.at(path).and_then(template::of_value))

@@ -88,6 +88,7 @@ pub fn read_texts(texts: &[Text]) -> Input {
             [one] => format!("`{}`", one.name),
             many => format!("{} files", many.len()),
         },
+        gaps: Vec::new(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Reading the world: files, standard input, a cluster, a snapshot, or the sample inside the executable,
 //! each to an [`Input`].
 
+pub mod cluster;
 mod document;
 pub mod files;
+pub mod snapshot;
 mod template;
 
 use crate::finding::Finding;
@@ -47,4 +49,6 @@ pub struct Input {
     pub documents: Vec<Document>,
     /// What was read, in words: `12 files` or ``context `prod` ``.
     pub description: String,
+    /// Why the view of a cluster is partial, one sentence each; empty if it is complete, and for files.
+    pub gaps: Vec<String>,
 }
