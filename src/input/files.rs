@@ -38,7 +38,7 @@ pub fn read(paths: &[PathBuf]) -> Input {
     let mut texts = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            texts.extend(read_stdin().map_err(|e| errors.push(e)).ok());
+            texts.extend(read_stdin().map_err(|e| errors.push(*e)).ok());
             continue;
         }
         list(path, &mut files, &mut errors);
@@ -47,7 +47,7 @@ pub fn read(paths: &[PathBuf]) -> Input {
     for result in results {
         match result {
             Ok(text) => texts.push(text),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(*error),
         }
     }
     let mut input = read_texts(&texts);
@@ -136,12 +136,12 @@ fn list(path: &Path, files: &mut Vec<PathBuf>, errors: &mut Vec<Finding>) {
                     files.push(entry.into_path());
                 }
             }
-            Err(error) => errors.push(unreadable(path, &error.to_string())),
+            Err(error) => errors.push(*unreadable(path, &error.to_string())),
         }
     }
 }
 
-fn read_file(path: &Path) -> Result<Text, Finding> {
+fn read_file(path: &Path) -> Result<Text, Box<Finding>> {
     let reason = |e: std::io::Error| unreadable(path, &e.to_string());
     let size = std::fs::metadata(path).map_err(reason)?.len();
     if size > MAX_BYTES {
@@ -158,7 +158,7 @@ fn read_file(path: &Path) -> Result<Text, Finding> {
     text_of(path.to_string_lossy().as_ref(), bytes)
 }
 
-fn read_stdin() -> Result<Text, Finding> {
+fn read_stdin() -> Result<Text, Box<Finding>> {
     let mut bytes = Vec::new();
     std::io::stdin()
         .lock()
@@ -168,7 +168,7 @@ fn read_stdin() -> Result<Text, Finding> {
     text_of(STDIN, bytes)
 }
 
-fn text_of(name: &str, bytes: Vec<u8>) -> Result<Text, Finding> {
+fn text_of(name: &str, bytes: Vec<u8>) -> Result<Text, Box<Finding>> {
     match String::from_utf8(bytes) {
         Ok(content) => Ok(Text {
             name: name.into(),
@@ -188,21 +188,21 @@ fn text_of(name: &str, bytes: Vec<u8>) -> Result<Text, Finding> {
                 Some([0x1f, 0x8b]) => "this is a gzip archive; unpack it first",
                 _ => "save the file as UTF-8",
             };
-            Err(Code::UnreadableFile.finding_with_fix(
+            Err(Box::new(Code::UnreadableFile.finding_with_fix(
                 Location::of_document(Origin::File(name.into()), mark),
                 format!("`{name}` is not UTF-8 text"),
                 fix,
-            ))
+            )))
         }
     }
 }
 
-fn unreadable(path: &Path, reason: &str) -> Finding {
+fn unreadable(path: &Path, reason: &str) -> Box<Finding> {
     let name = path.to_string_lossy();
-    Code::UnreadableFile.finding(
+    Box::new(Code::UnreadableFile.finding(
         Location::of_document(Origin::File(name.as_ref().into()), Mark::NONE),
         format!("`{name}` cannot be read: {reason}"),
-    )
+    ))
 }
 
 /// Objects that stand in the input more than once: which of them counts depends on who applies the files.
