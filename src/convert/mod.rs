@@ -1,8 +1,31 @@
 //! Rewrites the configuration that ambient mode reads differently. A function of the mesh: it adds objects,
 //! it never changes or removes old ones, and what it cannot carry over exactly it keeps and names.
 
+mod authorization_policy;
+mod backend;
+mod context;
+mod http_action;
+mod http_match;
+mod kept;
+mod notes;
+mod order;
+mod policy_rules;
+mod reach;
+mod request_authentication;
+mod virtual_service;
+
 use crate::finding::Finding;
-use model::{Mesh, ObjectRef, Origin};
+use context::Context;
+use model::{Mesh, Object, ObjectRef, Origin};
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, HashSet};
+
+/// The label that objects written by this program carry.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The name of this program in that label.
+const PROGRAM: &str = "mesh-migrate";
+/// The annotation that says what an object was made from, as `namespace/Kind/name`.
+const CONVERTED_FROM: &str = "mesh-migrate.io/converted-from";
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,19 +77,82 @@ pub struct Conversion {
     pub findings: Vec<Finding>,
 }
 
+/// The converters, one file each, in the order in which they run; the last one says of all other kinds what
+/// becomes of them.
+const CONVERTERS: &[fn(&Context<'_>, &mut Sink)] = &[
+    virtual_service::convert_all,
+    authorization_policy::convert_all,
+    request_authentication::convert_all,
+    kept::convert_all,
+];
+
 /// Converts a mesh.
 #[must_use]
 pub fn convert(mesh: &Mesh) -> Conversion {
-    let outcomes = mesh
-        .ids()
-        .map(|id| Outcome {
-            id: id.clone(),
-            origin: Origin::Cluster,
-            disposition: Disposition::NotOurs,
-        })
-        .collect();
-    Conversion {
-        outcomes,
-        ..Conversion::default()
+    let context = Context::new(mesh);
+    let mut sink = Sink::default();
+    for converter in CONVERTERS {
+        converter(&context, &mut sink);
     }
+    let mut conversion = sink.conversion;
+    conversion.changes.retain(|change| !context.exists(change));
+    conversion.changes.sort_by(|a, b| a.id.cmp(&b.id));
+    conversion
+        .outcomes
+        .sort_by(|a, b| (&a.id, &a.origin).cmp(&(&b.id, &b.origin)));
+    conversion.findings.sort_by_cached_key(Finding::sort_key);
+    conversion
+}
+
+/// Takes what the converters have to say.
+#[derive(Debug, Default)]
+struct Sink {
+    conversion: Conversion,
+}
+
+impl Sink {
+    fn put<T>(
+        &mut self,
+        object: &Object<T>,
+        disposition: Disposition,
+        changes: Vec<Change>,
+        findings: Vec<Finding>,
+    ) {
+        let (id, origin) = (object.id.clone(), object.origin.clone());
+        self.conversion.outcomes.push(Outcome {
+            id,
+            origin,
+            disposition,
+        });
+        self.conversion.changes.extend(changes);
+        self.conversion.findings.extend(findings);
+    }
+}
+
+/// Metadata of a new object.
+fn metadata(id: &ObjectRef, from: &ObjectRef) -> Json {
+    json!({
+        "name": &*id.name,
+        "namespace": id.namespace.as_deref().unwrap_or_default(),
+        "labels": { MANAGED_BY: PROGRAM },
+        "annotations": { CONVERTED_FROM: from.to_string() },
+    })
+}
+
+/// Whether an object was made by this program.
+fn is_ours(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(MANAGED_BY).is_some_and(|manager| manager == PROGRAM)
+}
+
+/// Findings that were made once per port or target, each once.
+fn without_repetitions(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let mut seen = HashSet::new();
+    findings.retain(|finding| {
+        seen.insert((
+            finding.code.clone(),
+            finding.location.path.clone(),
+            finding.message.clone(),
+        ))
+    });
+    findings
 }

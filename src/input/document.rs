@@ -97,8 +97,8 @@ impl Parts {
         }
         // Placeholders that a server accepted are values, such as `$(POD_NAME)` in arguments.
         if matches!(origin, Origin::File(_))
-            && !matches!(kind, Kind::Other { .. } | Kind::ConfigMap | Kind::EnvoyFilter)
-            && let Some(tool) = [&["metadata", "name"][..], &["metadata", "namespace"], &["spec"]]
+            && !matches!(kind, Kind::Other { .. })
+            && let Some(tool) = placeholder_paths(&kind)
                 .iter()
                 .find_map(|path| node.at(path).and_then(template::of_value))
         {
@@ -219,6 +219,20 @@ impl Parts {
             line,
             kind,
         });
+    }
+}
+
+/// Where a placeholder shows that an object is a template. Arguments of containers, data of ConfigMaps and code
+/// in EnvoyFilters may hold the same characters and mean them.
+fn placeholder_paths(kind: &Kind) -> &'static [&'static [&'static str]] {
+    match kind.group() {
+        "networking.istio.io" | "security.istio.io" | "gateway.networking.k8s.io"
+            if *kind != Kind::EnvoyFilter =>
+        {
+            &[&["metadata", "name"], &["metadata", "namespace"], &["spec"]]
+        }
+        _ if *kind == Kind::Service => &[&["metadata", "name"], &["metadata", "namespace"], &["spec"]],
+        _ => &[&["metadata", "name"], &["metadata", "namespace"]],
     }
 }
 

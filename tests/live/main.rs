@@ -124,7 +124,7 @@ fn everything_that_is_needed_is_read_and_nothing_else() {
             .iter()
             .all(|id| id.kind.name() != "Secret" && &*id.name != "web-settings")
     );
-    assert_eq!(input.errors, []);
+    assert_eq!((input.errors, input.notes), (vec![], vec![]));
     assert_eq!(input.gaps, Vec::<String>::new());
     assert_eq!(input.description, "context `admin`");
     assert_eq!(input.mesh.settings.trust_domain, "shop.example");

@@ -4,6 +4,7 @@
 //! [`resource::Resource`] ([`decode`]), and all resources together are a [`mesh::Mesh`]. Nothing here does I/O.
 
 pub mod decode;
+pub mod emit;
 pub mod kind;
 pub mod mesh;
 pub mod meta;

@@ -1,6 +1,6 @@
-//! YAML and JSON text to [`Node`]s with places, and plain values back to YAML.
-//!
-//! Reading goes through `saphyr-parser`, which gives marks; writing through `serde_yaml`, the only use of it.
+//! YAML and JSON text to [`Node`]s with places, through `saphyr-parser`, which gives marks.
+
+pub use crate::emit::to_text;
 
 use crate::node::{Entry, Node, Value};
 use crate::scalar::resolve_plain;
@@ -96,12 +96,6 @@ pub fn parse(chunk: Chunk<'_>) -> Result<Option<Node>, SyntaxError> {
         }
         other => other,
     }
-}
-
-/// A plain value as YAML text, ending in a line feed.
-#[must_use]
-pub fn to_text(value: &serde_json::Value) -> String {
-    serde_yaml::to_string(value).unwrap_or_default()
 }
 
 struct Builder<'a> {

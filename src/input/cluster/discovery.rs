@@ -54,7 +54,9 @@ impl Served {
 
     fn fail(&mut self, group: &Group, version: &str, fault: &Fault) {
         for kind in kinds_of(group) {
-            let reason = format!("the API server cannot tell what `{version}` holds: {fault}");
+            let reason = format!(
+                "the API server cannot tell what `{version}` holds: {fault}; try: kubectl get apiservices"
+            );
             self.unknown.entry(kind.clone()).or_insert(reason);
         }
     }

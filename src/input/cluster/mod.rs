@@ -294,3 +294,6 @@ impl RawCluster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

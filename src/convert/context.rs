@@ -1,0 +1,292 @@
+//! What converters look up: hosts, who claims them, who routes to them.
+
+use super::Change;
+use model::meta::Object;
+use model::traffic::{HttpRouteResource, Service, ServiceEntry};
+use model::virtual_service::VirtualService;
+use model::{Kind, Mesh, Node, ObjectRef, Value};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What a host name stands for.
+#[derive(Debug, Clone, Copy)]
+pub enum Host<'a> {
+    /// A Service of the cluster.
+    Service(&'a Object<Service>),
+    /// A host of a ServiceEntry.
+    ServiceEntry(&'a Object<ServiceEntry>),
+    /// A pattern.
+    Wildcard,
+    /// A name with dots that is not qualified to the end: Istio takes it literally, so it names nothing.
+    /// The Service is the one that was probably meant.
+    HalfQualified(&'a Object<Service>),
+    /// Nothing that the input holds.
+    Unknown,
+}
+
+/// An object that an earlier run of this program made.
+struct Ours<'a> {
+    from: &'a str,
+    raw: &'a Node,
+}
+
+/// Whether two trees hold the same, wherever they stand and in whatever order their keys are.
+fn same(a: &Node, b: &Node) -> bool {
+    match (&a.value, &b.value) {
+        (Value::Seq(x), Value::Seq(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
+        (Value::Map(x), Value::Map(y)) => {
+            x.len() == y.len()
+                && x.iter()
+                    .all(|e| b.get(&e.key).is_some_and(|other| same(&e.node, other)))
+        }
+        (x, y) => x == y,
+    }
+}
+
+/// The mesh with the look-ups that converters share.
+pub struct Context<'a> {
+    /// The mesh.
+    pub mesh: &'a Mesh,
+    claims: HashMap<String, Vec<usize>>,
+    wildcard_claims: Vec<(String, usize)>,
+    destinations: HashMap<String, Vec<usize>>,
+    routes: HashMap<(Arc<str>, Arc<str>), Vec<usize>>,
+    entries: HashMap<&'a str, usize>,
+    names: HashSet<&'a ObjectRef>,
+    ours: HashMap<&'a ObjectRef, Ours<'a>>,
+    duplicates: HashSet<&'a ObjectRef>,
+}
+
+impl<'a> Context<'a> {
+    /// Indexes a mesh.
+    #[must_use]
+    pub fn new(mesh: &'a Mesh) -> Self {
+        let mut context = Self {
+            mesh,
+            claims: HashMap::new(),
+            wildcard_claims: Vec::new(),
+            destinations: HashMap::new(),
+            routes: HashMap::new(),
+            entries: HashMap::new(),
+            names: HashSet::new(),
+            ours: HashMap::new(),
+            duplicates: HashSet::new(),
+        };
+        for id in mesh.ids() {
+            if !context.names.insert(id) {
+                context.duplicates.insert(id);
+            }
+        }
+        for (index, entry) in mesh.service_entries.iter().enumerate() {
+            for host in &entry.spec.hosts {
+                context.entries.entry(host).or_insert(index);
+            }
+        }
+        context.index_ours(&mesh.routes);
+        context.index_ours(&mesh.authorization_policies);
+        context.index_ours(&mesh.request_authentications);
+        context.index_virtual_services();
+        context.index_routes();
+        context
+    }
+
+    /// Remembers which objects an earlier run of this program made, and from what.
+    fn index_ours<T>(&mut self, objects: &'a [Object<T>]) {
+        for object in objects
+            .iter()
+            .filter(|object| super::is_ours(&object.meta.labels))
+        {
+            let from = object
+                .meta
+                .annotations
+                .get(super::CONVERTED_FROM)
+                .map_or("", String::as_str);
+            self.ours.insert(
+                &object.id,
+                Ours {
+                    from,
+                    raw: &object.raw,
+                },
+            );
+        }
+    }
+
+    fn index_virtual_services(&mut self) {
+        for (index, object) in self.mesh.virtual_services.iter().enumerate() {
+            if !object.spec.applies_to_mesh() {
+                continue;
+            }
+            for host in &object.spec.hosts {
+                match host.strip_prefix('*') {
+                    Some(suffix) => self.wildcard_claims.push((suffix.to_owned(), index)),
+                    None => self
+                        .claims
+                        .entry(self.qualify(host, object.namespace()))
+                        .or_default()
+                        .push(index),
+                }
+            }
+            let hosts: HashSet<String> = destination_hosts(&object.spec)
+                .map(|host| self.qualify(host, object.namespace()))
+                .collect();
+            for host in hosts {
+                self.destinations.entry(host).or_default().push(index);
+            }
+        }
+    }
+
+    fn index_routes(&mut self) {
+        for (index, route) in self.mesh.routes.iter().enumerate() {
+            for parent in &route.spec.parent_refs {
+                let core = parent
+                    .group
+                    .as_deref()
+                    .is_some_and(|group| group.is_empty() || group == "core");
+                if core && parent.kind.as_deref() == Some("Service") {
+                    let namespace = parent.namespace.as_deref().unwrap_or(route.namespace());
+                    let key = (Arc::from(namespace), Arc::from(parent.name.as_str()));
+                    self.routes.entry(key).or_default().push(index);
+                }
+            }
+        }
+    }
+
+    /// The name that Istio makes of a host: short ones get the namespace of the object and the cluster's
+    /// domain, all others stay.
+    #[must_use]
+    pub fn qualify(&self, host: &str, namespace: &str) -> String {
+        if host.contains('.') || host.starts_with('*') {
+            host.trim_end_matches('.').to_lowercase()
+        } else {
+            format!(
+                "{}.{namespace}.svc.{}",
+                host.to_lowercase(),
+                self.mesh.settings.cluster_domain
+            )
+        }
+    }
+
+    /// What a host of an object in `namespace` stands for.
+    #[must_use]
+    pub fn host(&self, host: &str, namespace: &str) -> Host<'a> {
+        if host.contains('*') {
+            return Host::Wildcard;
+        }
+        let name = self.qualify(host, namespace);
+        let labels = || {
+            name.strip_suffix(&self.mesh.settings.cluster_domain)?
+                .strip_suffix(".svc.")?
+                .split_once('.')
+        };
+        if let Some((service, namespace)) = labels()
+            && let Some(found) = self.mesh.service(namespace, service)
+        {
+            return Host::Service(found);
+        }
+        if let Some(&index) = self.entries.get(name.as_str()) {
+            return Host::ServiceEntry(&self.mesh.service_entries[index]);
+        }
+        let half = name.strip_suffix(".svc").unwrap_or(&name).split_once('.');
+        match half.and_then(|(service, namespace)| self.mesh.service(namespace, service)) {
+            Some(meant) => Host::HalfQualified(meant),
+            None => Host::Unknown,
+        }
+    }
+
+    /// The qualified name of a Service.
+    #[must_use]
+    pub fn service_host(&self, service: &Object<Service>) -> String {
+        format!(
+            "{}.{}.svc.{}",
+            service.name(),
+            service.namespace(),
+            self.mesh.settings.cluster_domain
+        )
+    }
+
+    /// The VirtualServices for sidecars that name a host, exactly or by a pattern.
+    pub fn claimants(&self, host: &str) -> impl Iterator<Item = &'a Object<VirtualService>> {
+        let exact = self.claims.get(host).into_iter().flatten();
+        let wild = self
+            .wildcard_claims
+            .iter()
+            .filter(move |(suffix, _)| host.ends_with(suffix.as_str()))
+            .map(|(_, index)| index);
+        let mut seen = HashSet::new();
+        exact
+            .chain(wild)
+            .filter(move |index| seen.insert(**index))
+            .map(|&index| &self.mesh.virtual_services[index])
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    /// The VirtualServices for sidecars that send requests to a host.
+    pub fn routers_to(&self, host: &str) -> impl Iterator<Item = &'a Object<VirtualService>> {
+        self.destinations
+            .get(host)
+            .into_iter()
+            .flatten()
+            .map(|&index| &self.mesh.virtual_services[index])
+    }
+
+    /// Routes of the Gateway API that are attached to a Service.
+    pub fn routes_of(
+        &self,
+        service: &Object<Service>,
+    ) -> impl Iterator<Item = &'a Object<HttpRouteResource>> {
+        let key = (Arc::from(service.namespace()), Arc::from(service.name()));
+        self.routes
+            .get(&key)
+            .into_iter()
+            .flatten()
+            .map(|&index| &self.mesh.routes[index])
+    }
+
+    /// Whether the object stands in the input more than once.
+    #[must_use]
+    pub fn is_duplicate(&self, id: &ObjectRef) -> bool {
+        self.duplicates.contains(id)
+    }
+
+    /// Whether an earlier run made the very same object.
+    #[must_use]
+    pub fn exists(&self, change: &Change) -> bool {
+        let spec = change.after.get("spec").cloned().map(Node::from);
+        self.ours.get(&change.id).is_some_and(|ours| {
+            spec.is_some_and(|spec| ours.raw.get("spec").is_some_and(|old| same(old, &spec)))
+        })
+    }
+
+    /// A name for a new object made from `from`: `base`, or with a number where that is taken by an object
+    /// that an earlier run did not make from the same one.
+    #[must_use]
+    pub fn free_name(&self, namespace: &str, kind: &Kind, base: &str, from: &ObjectRef) -> ObjectRef {
+        let id = |name: &str| ObjectRef {
+            namespace: Some(namespace.into()),
+            kind: kind.clone(),
+            name: name.into(),
+        };
+        let from = from.to_string();
+        let is_free = |candidate: &ObjectRef| match self.ours.get(candidate) {
+            Some(ours) => ours.from == from,
+            None => !self.names.contains(candidate),
+        };
+        let numbered = (2..).map(|number| id(&format!("{base}-{number}")));
+        std::iter::once(id(base))
+            .chain(numbered)
+            .find(is_free)
+            .unwrap_or_else(|| id(base))
+    }
+}
+
+/// The hosts that a VirtualService sends requests or copies of them to, as written.
+pub fn destination_hosts(service: &VirtualService) -> impl Iterator<Item = &str> {
+    service.http.iter().flat_map(|rule| {
+        let routes = rule.route.iter().map(|route| route.destination.host.as_str());
+        let mirrors = rule.mirror.iter().map(|mirror| mirror.host.as_str());
+        routes
+            .chain(mirrors)
+            .chain(rule.mirrors.iter().map(|mirror| mirror.destination.host.as_str()))
+    })
+}

@@ -1,0 +1,306 @@
+//! The conditions of a VirtualService in the forms that an HTTPRoute has.
+
+use super::notes::Notes;
+use crate::code::Code;
+use model::FieldPath;
+use model::values::StringMatch;
+use model::virtual_service::{HttpMatchRequest, VirtualService};
+use semantics::predicate::{PathMatch, RequestMatch, ValueMatch, escape};
+use semantics::virtual_service::request_match;
+use serde_json::{Value as Json, json};
+
+/// The verbs of `HTTPRouteMatch.method`.
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
+/// `HTTPPathMatch.value`, `HTTPQueryParamMatch.value`.
+const MAX_PATH: usize = 1024;
+/// `HTTPHeaderMatch.value`.
+const MAX_HEADER: usize = 4096;
+/// `HTTPRouteMatch.headers`, `.queryParams`.
+const MAX_VALUES: usize = 16;
+
+/// Says of everything in a match that an HTTPRoute cannot express why it cannot, and gives the condition in
+/// the forms that it can; `None` if something stood in the way.
+pub fn convert(
+    wanted: &HttpMatchRequest,
+    path: &FieldPath,
+    notes: &mut Notes<'_, VirtualService>,
+) -> Option<RequestMatch> {
+    name_unsupported(wanted, path, notes);
+    let mut condition = request_match(wanted).ok()?;
+    condition.path = convert_path(condition.path, &path.key("uri"), notes)?;
+    if let Some(method) = &condition.method
+        && !METHODS.contains(&method.as_str())
+    {
+        let message = format!("the method `{method}` is none of the nine that an HTTPRoute can match");
+        notes.keep(Code::MatchMethod, &path.key("method"), message);
+        return None;
+    }
+    for (map, values, limit) in [
+        ("headers", &mut condition.headers, MAX_HEADER),
+        ("queryParams", &mut condition.query, MAX_PATH),
+    ] {
+        let path = path.key(map);
+        if values.len() > MAX_VALUES {
+            notes.keep(
+                Code::LimitExceeded,
+                &path,
+                format!("{} conditions in one match, an HTTPRoute takes 16", values.len()),
+            );
+            return None;
+        }
+        let mut names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            notes.keep(
+                Code::MatchHeaderName,
+                &path,
+                format!(
+                    "`{}` is matched twice under spellings that differ in case",
+                    twice[0]
+                ),
+            );
+            return None;
+        }
+        for (name, value) in values.iter_mut() {
+            convert_value(name, value, limit, &path.key(name), notes)?;
+        }
+    }
+    Some(condition)
+}
+
+/// Conditions that have no form in an HTTPRoute, each with the reason.
+fn name_unsupported(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut Notes<'_, VirtualService>) {
+    if wanted.scheme.is_some() {
+        notes.keep(
+            Code::MatchScheme,
+            &path.key("scheme"),
+            "an HTTPRoute cannot match the scheme",
+        );
+    }
+    if wanted.authority.is_some() {
+        notes.keep(
+            Code::MatchAuthority,
+            &path.key("authority"),
+            "an HTTPRoute for a Service cannot match the authority: `hostnames` are ignored there",
+        );
+    }
+    if matches!(
+        wanted.method,
+        Some(StringMatch::Prefix(_) | StringMatch::Regex(_) | StringMatch::Presence)
+    ) {
+        notes.keep(
+            Code::MatchMethod,
+            &path.key("method"),
+            "an HTTPRoute matches a method only exactly",
+        );
+    }
+    if !wanted.without_headers.is_empty() {
+        notes.keep(
+            Code::MatchWithoutHeaders,
+            &path.key("withoutHeaders"),
+            "an HTTPRoute cannot ask for the absence of a header",
+        );
+    }
+    if !wanted.source_labels.is_empty() {
+        notes.keep(
+            Code::MatchSourceLabels,
+            &path.key("sourceLabels"),
+            "a waypoint drops this match, so its requests fall to the next rule: routing by the client's labels has no form in ambient mode",
+        );
+    }
+    if let Some(namespace) = &wanted.source_namespace {
+        let message = format!(
+            "a waypoint compares `{namespace}` with its own namespace, not with the client's: the rule would hold for every client or for none"
+        );
+        notes.keep(Code::MatchSourceNamespace, &path.key("sourceNamespace"), message);
+    }
+    if !wanted.gateways.is_empty() {
+        notes.keep(
+            Code::MatchGateways,
+            &path.key("gateways"),
+            "the match names gateways; splitting it is not yet done",
+        );
+    }
+    if wanted.stat_prefix.is_some() {
+        notes.tell(
+            Code::StatisticsName,
+            &path.key("statPrefix"),
+            "`statPrefix` has no form in an HTTPRoute; only statistics change their name",
+        );
+    }
+    if wanted.name.is_some() {
+        notes.tell(
+            Code::StatisticsName,
+            &path.key("name"),
+            "the name of a match has no form in an HTTPRoute; only statistics and logs change",
+        );
+    }
+}
+
+fn convert_path(
+    path: PathMatch,
+    place: &FieldPath,
+    notes: &mut Notes<'_, VirtualService>,
+) -> Option<PathMatch> {
+    let converted = match path {
+        PathMatch::Exact(value) if is_clean(&value) => PathMatch::Exact(value),
+        PathMatch::Exact(value) => PathMatch::Regex(escape(&value)),
+        PathMatch::StringPrefix(prefix) => {
+            notes.tell(
+                Code::PrefixAsRegex,
+                &place.key("prefix"),
+                format!("the prefix `{prefix}` is a string and becomes a regular expression: `PathPrefix` goes by segments and would match other paths"),
+            );
+            PathMatch::Regex(format!("{}.*", escape(&prefix)))
+        }
+        PathMatch::ExactIgnoringCase(value) | PathMatch::StringPrefixIgnoringCase(value)
+            if !value.is_ascii() =>
+        {
+            notes.keep(
+                Code::MatchIgnoreCase,
+                place,
+                format!(
+                    "`{value}` is not ASCII: a regular expression folds case differently than Envoy does"
+                ),
+            );
+            return None;
+        }
+        PathMatch::ExactIgnoringCase(value) => PathMatch::Regex(format!("(?i){}", escape(&value))),
+        PathMatch::StringPrefixIgnoringCase(value) => PathMatch::Regex(format!("(?i){}.*", escape(&value))),
+        other @ (PathMatch::Any | PathMatch::SegmentPrefix(_) | PathMatch::Regex(_)) => other,
+    };
+    let too_long = matches!(&converted, PathMatch::Exact(value) | PathMatch::Regex(value) if value.len() > MAX_PATH || value.is_empty());
+    if too_long {
+        notes.keep(
+            Code::LimitExceeded,
+            place,
+            "the value of a path match in an HTTPRoute has 1 to 1024 characters",
+        );
+        return None;
+    }
+    Some(converted)
+}
+
+/// Whether the API server takes an exact path (CEL rules of `HTTPPathMatch`).
+fn is_clean(path: &str) -> bool {
+    let lower = path.to_lowercase();
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@%".contains(&b);
+    path.starts_with('/')
+        && path.bytes().all(allowed)
+        && !path.contains('%')
+        && path.len() <= MAX_PATH
+        && !["//", "/./", "/../", "%2f", "#"]
+            .iter()
+            .any(|part| lower.contains(part))
+        && !path.ends_with("/..")
+        && !path.ends_with("/.")
+}
+
+fn convert_value(
+    name: &str,
+    value: &mut ValueMatch,
+    limit: usize,
+    place: &FieldPath,
+    notes: &mut Notes<'_, VirtualService>,
+) -> Option<()> {
+    if name.eq_ignore_ascii_case("host") || name.starts_with(':') {
+        notes.keep(
+            Code::MatchAuthority,
+            place,
+            format!("`{name}` is not a header that an HTTPRoute can match"),
+        );
+        return None;
+    }
+    if !is_token(name) {
+        notes.keep(
+            Code::MatchHeaderName,
+            place,
+            format!("`{name}` is not a header or parameter name that an HTTPRoute can hold"),
+        );
+        return None;
+    }
+    let converted = match value {
+        ValueMatch::Exact(text) if text.is_empty() => {
+            notes.keep(
+                Code::MatchEmptyValue,
+                place,
+                format!("`{name}` is matched against an empty value, which an HTTPRoute cannot hold"),
+            );
+            return None;
+        }
+        ValueMatch::Exact(text) => ValueMatch::Exact(std::mem::take(text)),
+        ValueMatch::Prefix(prefix) => ValueMatch::Regex(format!("{}.*", escape(prefix))),
+        ValueMatch::Regex(pattern) => ValueMatch::Regex(std::mem::take(pattern)),
+        ValueMatch::Presence => ValueMatch::Regex(".*".to_owned()),
+    };
+    let length = match &converted {
+        ValueMatch::Exact(text) | ValueMatch::Regex(text) => text.len(),
+        ValueMatch::Prefix(_) | ValueMatch::Presence => 0,
+    };
+    if length == 0 || length > limit {
+        notes.keep(
+            Code::LimitExceeded,
+            place,
+            format!("the value of `{name}` must have 1 to {limit} characters"),
+        );
+        return None;
+    }
+    *value = converted;
+    Some(())
+}
+
+/// `HTTPHeaderName` of the Gateway API: a token of RFC 9110.
+pub fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 256
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// A condition as `HTTPRouteMatch`.
+pub fn to_json(condition: &RequestMatch) -> Json {
+    let (kind, value) = match &condition.path {
+        PathMatch::Exact(value) => ("Exact", value.as_str()),
+        PathMatch::SegmentPrefix(value) => ("PathPrefix", value.as_str()),
+        PathMatch::Regex(value) => ("RegularExpression", value.as_str()),
+        PathMatch::Any => ("PathPrefix", "/"),
+        other => {
+            let pattern = super::order::pattern(other);
+            return with_other_conditions(
+                json!({ "type": "RegularExpression", "value": pattern }),
+                condition,
+            );
+        }
+    };
+    with_other_conditions(json!({ "type": kind, "value": value }), condition)
+}
+
+fn with_other_conditions(path: Json, condition: &RequestMatch) -> Json {
+    let mut object = json!({ "path": path });
+    if let Some(method) = &condition.method {
+        object["method"] = json!(method);
+    }
+    for (key, values) in [("headers", &condition.headers), ("queryParams", &condition.query)] {
+        if !values.is_empty() {
+            object[key] = values
+                .iter()
+                .map(|(name, value)| value_json(name, value))
+                .collect();
+        }
+    }
+    object
+}
+
+fn value_json(name: &str, value: &ValueMatch) -> Json {
+    match value {
+        ValueMatch::Exact(text) => json!({ "name": name, "type": "Exact", "value": text }),
+        ValueMatch::Regex(text) => json!({ "name": name, "type": "RegularExpression", "value": text }),
+        ValueMatch::Prefix(text) => {
+            json!({ "name": name, "type": "RegularExpression", "value": format!("{}.*", escape(text)) })
+        }
+        ValueMatch::Presence => json!({ "name": name, "type": "RegularExpression", "value": ".*" }),
+    }
+}

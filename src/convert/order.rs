@@ -1,0 +1,161 @@
+//! Keeps the order of a VirtualService's rules in an HTTPRoute, which istiod sorts by specificity.
+
+use semantics::overlap::overlap;
+use semantics::predicate::{PathMatch, RequestMatch, escape};
+use semantics::route::Specificity;
+
+/// The longest value of a path match (`HTTPPathMatch.value`, Gateway API).
+const MAX_PATH_VALUE: usize = 1024;
+/// An expression that matches the empty text: raises a pattern's rank without changing what it matches.
+const PADDING: &str = "(?:)";
+
+/// A condition in an HTTPRoute's form, and the number of the action that follows from it.
+pub type Entry = (RequestMatch, usize);
+
+/// How the order was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrangement {
+    /// The sort order is the written order.
+    AsWritten,
+    /// Paths had to become regular expressions of falling lengths.
+    Padded,
+}
+
+/// The order cannot be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unorderable;
+
+/// What decides between two conditions of the same rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ties {
+    /// Their order in one route.
+    InOrder,
+    /// Creation times of several routes, which nobody knows beforehand: there must be no ties.
+    Unknown,
+}
+
+/// Comparing every pair of more conditions than this costs more than it is worth.
+const MAX_ENTRIES: usize = 1000;
+
+/// Changes conditions, without changing what they match, until the order in which istiod will try them is
+/// the order given, as far as it makes a difference.
+///
+/// # Errors
+/// [`Unorderable`] if a pattern would become longer than the API allows, or there are too many of them.
+pub fn keep_order(entries: &mut [Entry], ties: Ties) -> Result<Arrangement, Unorderable> {
+    if entries.len() > MAX_ENTRIES {
+        return Err(Unorderable);
+    }
+    if is_kept(entries, ties) {
+        return Ok(Arrangement::AsWritten);
+    }
+    for (condition, _) in entries.iter_mut() {
+        condition.path = PathMatch::Regex(pattern(&condition.path));
+    }
+    for index in (0..entries.len()).rev() {
+        let (before, after) = entries.split_at_mut(index + 1);
+        let (condition, action) = &mut before[index];
+        for (later, later_action) in after.iter() {
+            if action == later_action || is_before(condition, later, ties) || !overlap(condition, later) {
+                continue;
+            }
+            pad_beyond(&mut condition.path, length(&later.path));
+        }
+        if length(&condition.path) > MAX_PATH_VALUE {
+            return Err(Unorderable);
+        }
+    }
+    if is_kept(entries, ties) {
+        Ok(Arrangement::Padded)
+    } else {
+        Err(Unorderable)
+    }
+}
+
+/// Whether every pair of conditions that can hold together and lead to different actions is tried in the
+/// order given.
+#[must_use]
+pub fn is_kept(entries: &[Entry], ties: Ties) -> bool {
+    entries.iter().enumerate().all(|(index, (condition, action))| {
+        entries[index + 1..].iter().all(|(later, later_action)| {
+            action == later_action || is_before(condition, later, ties) || !overlap(condition, later)
+        })
+    })
+}
+
+fn is_before(earlier: &RequestMatch, later: &RequestMatch, ties: Ties) -> bool {
+    let (earlier, later) = (Specificity::of(earlier), Specificity::of(later));
+    earlier > later || (earlier == later && ties == Ties::InOrder)
+}
+
+/// A regular expression that matches the same paths.
+pub fn pattern(path: &PathMatch) -> String {
+    match path {
+        PathMatch::Any => "/.*".to_owned(),
+        PathMatch::Exact(value) => escape(value),
+        PathMatch::SegmentPrefix(value) => format!("{}(/.*)?", escape(value)),
+        PathMatch::StringPrefix(value) => format!("{}.*", escape(value)),
+        PathMatch::ExactIgnoringCase(value) => format!("(?i){}", escape(value)),
+        PathMatch::StringPrefixIgnoringCase(value) => format!("(?i){}.*", escape(value)),
+        PathMatch::Regex(value) => value.clone(),
+    }
+}
+
+fn length(path: &PathMatch) -> usize {
+    match path {
+        PathMatch::Regex(value) => value.len(),
+        _ => 0,
+    }
+}
+
+fn pad_beyond(path: &mut PathMatch, other: usize) {
+    if let PathMatch::Regex(value) = path {
+        while value.len() <= other {
+            value.push_str(PADDING);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: PathMatch, action: usize) -> Entry {
+        (
+            RequestMatch {
+                path,
+                ..RequestMatch::any()
+            },
+            action,
+        )
+    }
+
+    #[test]
+    fn a_default_behind_a_regular_expression_stays_behind_it() {
+        let mut entries = [
+            entry(PathMatch::Regex("/v[0-9]+/.*".into()), 0),
+            entry(PathMatch::Any, 1),
+        ];
+        assert_eq!(keep_order(&mut entries, Ties::InOrder), Ok(Arrangement::Padded));
+        assert_eq!(entries[1].0.path, PathMatch::Regex("/.*".into()));
+    }
+
+    #[test]
+    fn an_order_that_makes_no_difference_is_left_alone() {
+        let mut entries = [entry(PathMatch::Any, 0), entry(PathMatch::Exact("/a".into()), 0)];
+        assert_eq!(
+            keep_order(&mut entries, Ties::InOrder),
+            Ok(Arrangement::AsWritten)
+        );
+    }
+
+    #[test]
+    fn a_short_pattern_before_a_long_one_is_padded() {
+        let mut entries = [
+            entry(PathMatch::Regex("/a.*".into()), 0),
+            entry(PathMatch::Regex("/a/very/long/.*".into()), 1),
+        ];
+        assert_eq!(keep_order(&mut entries, Ties::InOrder), Ok(Arrangement::Padded));
+        assert!(is_kept(&entries, Ties::InOrder));
+    }
+}

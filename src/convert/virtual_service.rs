@@ -1,0 +1,513 @@
+//! VirtualService to HTTPRoute: which hosts, which ports, which rules.
+
+use super::backend::Backends;
+use super::context::{Context, Host};
+use super::http_action::{self, Action};
+use super::notes::Notes;
+use super::order::{self, Arrangement, Ties};
+use super::{Change, Disposition, Sink, backend, http_match};
+use crate::code::Code;
+use model::traffic::Service;
+use model::virtual_service::VirtualService;
+use model::{FieldPath, Kind, Object, ObjectRef};
+use semantics::predicate::RequestMatch;
+use serde_json::{Value as Json, json};
+
+/// `HTTPRoute.spec.rules`, `HTTPRouteRule.matches`, and all matches of a route.
+const MAX_RULES: usize = 16;
+const MAX_RULE_MATCHES: usize = 64;
+const MAX_ROUTE_MATCHES: usize = 128;
+
+/// A rule of an HTTPRoute.
+#[derive(Debug, Clone, PartialEq)]
+struct Rule {
+    name: Option<String>,
+    matches: Vec<RequestMatch>,
+    action: Action,
+}
+
+/// Converts all VirtualServices of a mesh.
+pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
+    use rayon::prelude::*;
+    let converted: Vec<_> = context
+        .mesh
+        .virtual_services
+        .par_iter()
+        .map(|object| convert(context, object))
+        .collect();
+    for (object, (disposition, changes, findings)) in context.mesh.virtual_services.iter().zip(converted) {
+        sink.put(object, disposition, changes, findings);
+    }
+}
+
+type Answer = (Disposition, Vec<Change>, Vec<crate::finding::Finding>);
+
+fn convert(context: &Context<'_>, object: &Object<VirtualService>) -> Answer {
+    let mut notes = Notes::on(object);
+    if !object.spec.applies_to_mesh() {
+        return (Disposition::NothingToDo, Vec::new(), Vec::new());
+    }
+    let services = check_object(context, object, &mut notes);
+    let mut changes = Vec::new();
+    match services.as_slice() {
+        // Without a Service nothing is known of ports and namespaces; the rules are still looked at, so that
+        // the reader learns of everything that stands in the way at once.
+        [] => drop(rules_for_port(context, object, 0, &mut notes)),
+        services => {
+            for service in services {
+                changes.extend(routes_for_service(
+                    context,
+                    object,
+                    service,
+                    services.len() > 1,
+                    &mut notes,
+                ));
+            }
+        }
+    }
+    let disposition = if notes.is_kept() || changes.is_empty() {
+        Disposition::Kept
+    } else {
+        Disposition::Converted
+    };
+    if disposition == Disposition::Kept {
+        changes.clear();
+        if !notes.is_kept() {
+            notes.keep(
+                Code::NoHttpPort,
+                &FieldPath::spec().key("http"),
+                "no port of the Service takes HTTP rules, so the rules have no effect",
+            );
+        }
+    }
+    (
+        disposition,
+        changes,
+        super::without_repetitions(notes.into_findings()),
+    )
+}
+
+/// The conditions on the object as a whole; gives the Services that its hosts stand for.
+fn check_object<'a>(
+    context: &Context<'a>,
+    object: &Object<VirtualService>,
+    notes: &mut Notes<'_, VirtualService>,
+) -> Vec<&'a Object<Service>> {
+    let spec = &object.spec;
+    let path = FieldPath::spec();
+    if object.has_unknown_fields {
+        notes.keep(
+            Code::UnknownFieldKept,
+            &FieldPath::root(),
+            "the object has fields whose meaning is not known",
+        );
+    }
+    if context.is_duplicate(&object.id) {
+        notes.keep(
+            Code::DefinedTwice,
+            &FieldPath::root(),
+            "the object stands in the input more than once",
+        );
+    }
+    if spec.gateways.iter().any(|gateway| gateway != "mesh") {
+        notes.keep(
+            Code::GatewayAndMesh,
+            &path.key("gateways"),
+            "the object is for sidecars and for gateways at once; splitting it is not yet done",
+        );
+    }
+    for (key, present) in [("tls", !spec.tls.is_empty()), ("tcp", !spec.tcp.is_empty())] {
+        if present {
+            notes.keep(
+                Code::TcpOrTls,
+                &path.key(key),
+                format!("`{key}` rules are not yet converted"),
+            );
+        }
+    }
+    if spec.hosts.is_empty() {
+        notes.keep(Code::Delegate, &path.key("hosts"), "without hosts the object only acts through another that delegates to it; joining them is not yet done");
+    }
+    check_visibility(context, object, notes);
+    let mut services = Vec::new();
+    for (index, host) in spec.hosts.iter().enumerate() {
+        let place = path.key("hosts").index(index);
+        if let Some(service) = check_host(context, object, host, &place, notes) {
+            services.push(service);
+        }
+    }
+    services
+}
+
+fn check_visibility(
+    context: &Context<'_>,
+    object: &Object<VirtualService>,
+    notes: &mut Notes<'_, VirtualService>,
+) {
+    let default = &context.mesh.settings.default_virtual_service_export_to;
+    let stated = &object.spec.export_to;
+    if !stated.is_empty() && stated != default && !stated.iter().any(|to| to == "*") {
+        let message = format!(
+            "the rules are visible to {} only; an HTTPRoute is visible to every client",
+            stated.join(", ")
+        );
+        notes.keep(Code::Visibility, &FieldPath::spec().key("exportTo"), message);
+    } else if stated.iter().any(|to| to == "*") && !default.iter().any(|to| to == "*") {
+        let message = format!(
+            "an HTTPRoute gets the mesh's default visibility ({}), not `*`",
+            default.join(", ")
+        );
+        notes.keep(Code::Visibility, &FieldPath::spec().key("exportTo"), message);
+    }
+}
+
+fn check_host<'a>(
+    context: &Context<'a>,
+    object: &Object<VirtualService>,
+    host: &str,
+    place: &FieldPath,
+    notes: &mut Notes<'_, VirtualService>,
+) -> Option<&'a Object<Service>> {
+    let service = match context.host(host, object.namespace()) {
+        Host::Service(service) => service,
+        Host::Wildcard => {
+            notes.keep(
+                Code::WildcardHost,
+                place,
+                format!("`{host}` is a pattern; a route is attached to Services by name"),
+            );
+            return None;
+        }
+        Host::ServiceEntry(entry) => {
+            notes.keep(
+                Code::ServiceEntryHost,
+                place,
+                format!(
+                    "`{host}` is a host of {}; routes for it are not yet written",
+                    entry.id
+                ),
+            );
+            return None;
+        }
+        Host::HalfQualified(meant) => {
+            let message = format!(
+                "`{host}` has a dot and is taken literally: it names no Service, so these rules never had an effect; `{}` is probably meant",
+                context.service_host(meant)
+            );
+            notes.keep(Code::DeadHost, place, message);
+            return None;
+        }
+        Host::Unknown => {
+            notes.keep(
+                Code::UnknownHost,
+                place,
+                format!("`{host}` is no Service in the input, so its ports are not known"),
+            );
+            return None;
+        }
+    };
+    if service.namespace() != object.namespace() {
+        let message = format!(
+            "the Service is in `{}`, the rules are in `{}`: a waypoint reads rules of the Service's namespace only, rules that clients make for themselves have no form in ambient mode",
+            service.namespace(),
+            object.namespace()
+        );
+        notes.keep(Code::ForeignNamespace, place, message);
+    }
+    if service.spec.is_headless() || service.spec.is_external_name() {
+        notes.keep(
+            Code::NoVirtualAddress,
+            place,
+            format!(
+                "{} has no virtual address, so a waypoint cannot be in its path",
+                service.id
+            ),
+        );
+    }
+    let name = context.service_host(service);
+    for other in context
+        .claimants(&name)
+        .filter(|other| !std::ptr::eq(*other, object))
+    {
+        notes.keep(
+            Code::HostClaimedTwice,
+            place,
+            format!(
+                "{} has rules for `{host}` too; a sidecar takes one of the two, a waypoint both",
+                other.id
+            ),
+        );
+    }
+    for route in context
+        .routes_of(service)
+        .filter(|route| !super::is_ours(&route.meta.labels))
+    {
+        notes.keep(
+            Code::RouteExists,
+            place,
+            format!(
+                "{} is attached to the same Service; a sidecar takes one of the two, a waypoint both",
+                route.id
+            ),
+        );
+    }
+    Some(service)
+}
+
+/// The routes for one Service: one for all ports, or one per port where destinations or conditions depend on
+/// the port that was dialled.
+fn routes_for_service(
+    context: &Context<'_>,
+    object: &Object<VirtualService>,
+    service: &Object<Service>,
+    several_hosts: bool,
+    notes: &mut Notes<'_, VirtualService>,
+) -> Vec<Change> {
+    let ports = service
+        .spec
+        .ports
+        .iter()
+        .filter(|p| p.may_be_http())
+        .filter_map(|p| p.port)
+        .map(|p| p.0);
+    let per_port: Vec<(u16, Vec<Rule>)> = ports
+        .filter_map(|port| rules_for_port(context, object, port, notes).map(|rules| (port, rules)))
+        .collect();
+    let base = if several_hosts {
+        format!("{}-{}", object.name(), service.name())
+    } else {
+        object.name().to_owned()
+    };
+    let all_ports = service.spec.ports.len() == per_port.len();
+    let uniform = per_port.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    let mut changes = Vec::new();
+    match per_port.as_slice() {
+        [] => {}
+        [(_, rules), ..] if all_ports && uniform => {
+            changes.extend(routes(context, object, service, None, &base, rules));
+        }
+        several => {
+            for (port, rules) in several.iter().filter(|(_, rules)| !rules.is_empty()) {
+                changes.extend(routes(
+                    context,
+                    object,
+                    service,
+                    Some(*port),
+                    &format!("{base}-{port}"),
+                    rules,
+                ));
+            }
+        }
+    }
+    changes
+}
+
+/// The rules for requests dialled at one port; `None` if something stood in the way.
+fn rules_for_port(
+    context: &Context<'_>,
+    object: &Object<VirtualService>,
+    port: u16,
+    notes: &mut Notes<'_, VirtualService>,
+) -> Option<Vec<Rule>> {
+    let backends = Backends {
+        context,
+        namespace: object.namespace(),
+        dialled_port: port,
+    };
+    let path = FieldPath::spec().key("http");
+    let mut rules = Vec::new();
+    for (index, rule) in object.spec.http.iter().enumerate() {
+        let path = path.index(index);
+        let mut matches = Vec::new();
+        for (index, wanted) in rule.matches.iter().enumerate() {
+            let condition = http_match::convert(wanted, &path.key("match").index(index), notes);
+            if port == 0 || wanted.port.is_none_or(|p| p.0 == port) {
+                matches.extend(condition);
+            }
+        }
+        if rule.matches.is_empty() {
+            matches.push(RequestMatch::any());
+        }
+        let action = http_action::convert(rule, &path, &backends, notes);
+        let ends = matches.iter().any(RequestMatch::is_catch_all);
+        if let Some(action) = action
+            && !matches.is_empty()
+        {
+            rules.push(Rule {
+                name: rule_name(rule.name.as_deref(), &path, &rules, notes),
+                matches,
+                action,
+            });
+        }
+        if ends && index + 1 < object.spec.http.len() {
+            let next = FieldPath::spec().key("http").index(index + 1);
+            notes.tell(
+                Code::DeadRule,
+                &next,
+                "the rule before it takes every request, so this one and all that follow never had an effect",
+            );
+            break;
+        }
+    }
+    if notes.is_kept() || !keep_order(&mut rules, notes) {
+        return None;
+    }
+    Some(rules)
+}
+
+fn rule_name(
+    name: Option<&str>,
+    path: &FieldPath,
+    earlier: &[Rule],
+    notes: &mut Notes<'_, VirtualService>,
+) -> Option<String> {
+    let name = name.filter(|n| !n.is_empty())?;
+    let valid = name.len() <= 253 && name.split('.').all(backend::is_dns_label);
+    if valid && earlier.iter().all(|rule| rule.name.as_deref() != Some(name)) {
+        return Some(name.to_owned());
+    }
+    notes.tell(Code::StatisticsName, &path.key("name"), format!("`{name}` cannot be the name of a rule in an HTTPRoute (RFC 1123, unique); only statistics and logs change"));
+    None
+}
+
+fn keep_order(rules: &mut [Rule], notes: &mut Notes<'_, VirtualService>) -> bool {
+    let mut actions: Vec<&Action> = Vec::new();
+    let mut entries = Vec::new();
+    for rule in rules.iter() {
+        let number = actions
+            .iter()
+            .position(|action| **action == rule.action)
+            .unwrap_or_else(|| {
+                actions.push(&rule.action);
+                actions.len() - 1
+            });
+        entries.extend(rule.matches.iter().map(|condition| (condition.clone(), number)));
+    }
+    let matches = entries.len();
+    let ties = if rules.len() > MAX_RULES
+        || matches > MAX_ROUTE_MATCHES
+        || rules.iter().any(|r| r.matches.len() > MAX_RULE_MATCHES)
+    {
+        Ties::Unknown
+    } else {
+        Ties::InOrder
+    };
+    let place = FieldPath::spec().key("http");
+    match order::keep_order(&mut entries, ties) {
+        Err(order::Unorderable) => {
+            notes.keep(Code::OrderNotKept, &place, "istiod sorts the rules of an HTTPRoute by specificity, and the written order cannot be kept within the limits of the API");
+            return false;
+        }
+        Ok(Arrangement::Padded) => {
+            notes.tell(Code::OrderByPadding, &place, "paths became regular expressions of falling lengths, so that istiod tries the rules in the written order");
+        }
+        Ok(Arrangement::AsWritten) => {}
+    }
+    let mut entries = entries.into_iter();
+    for rule in rules {
+        rule.matches = entries
+            .by_ref()
+            .take(rule.matches.len())
+            .map(|(condition, _)| condition)
+            .collect();
+    }
+    true
+}
+
+/// The routes that hold the rules: one, or several where the API's limits ask for it.
+fn routes(
+    context: &Context<'_>,
+    object: &Object<VirtualService>,
+    service: &Object<Service>,
+    port: Option<u16>,
+    base: &str,
+    rules: &[Rule],
+) -> Vec<Change> {
+    let split: Vec<Rule> = rules
+        .iter()
+        .flat_map(|rule| {
+            rule.matches
+                .chunks(MAX_RULE_MATCHES)
+                .enumerate()
+                .map(|(part, matches)| Rule {
+                    name: rule.name.clone().filter(|_| part == 0),
+                    matches: matches.to_vec(),
+                    action: rule.action.clone(),
+                })
+        })
+        .collect();
+    let mut groups: Vec<Vec<Rule>> = Vec::new();
+    for rule in split {
+        match groups.last_mut() {
+            Some(group)
+                if group.len() < MAX_RULES
+                    && group.iter().map(|r| r.matches.len()).sum::<usize>() + rule.matches.len()
+                        <= MAX_ROUTE_MATCHES =>
+            {
+                group.push(rule);
+            }
+            _ => groups.push(vec![rule]),
+        }
+    }
+    let several = groups.len() > 1;
+    groups
+        .into_iter()
+        .enumerate()
+        .map(|(index, group)| {
+            let name = if several {
+                format!("{base}-part{}", index + 1)
+            } else {
+                base.to_owned()
+            };
+            let id = context.free_name(object.namespace(), &Kind::HttpRoute, &name, &object.id);
+            Change {
+                after: route_json(object, &id, service, port, &group),
+                id,
+                from: object.id.clone(),
+                before: None,
+            }
+        })
+        .collect()
+}
+
+fn route_json(
+    object: &Object<VirtualService>,
+    id: &ObjectRef,
+    service: &Object<Service>,
+    port: Option<u16>,
+    rules: &[Rule],
+) -> Json {
+    let mut parent = json!({ "group": "", "kind": "Service", "name": service.name() });
+    if let Some(port) = port {
+        parent["port"] = json!(port);
+    }
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": super::metadata(id, &object.id),
+        "spec": { "parentRefs": [parent], "rules": rules.iter().map(rule_json).collect::<Vec<_>>() },
+    })
+}
+
+fn rule_json(rule: &Rule) -> Json {
+    let mut fields = serde_json::Map::new();
+    if let Some(name) = &rule.name {
+        fields.insert("name".into(), json!(name));
+    }
+    if rule.matches != [RequestMatch::any()] {
+        fields.insert(
+            "matches".into(),
+            rule.matches.iter().map(http_match::to_json).collect(),
+        );
+    }
+    if !rule.action.filters.is_empty() {
+        fields.insert("filters".into(), json!(rule.action.filters));
+    }
+    if !rule.action.backend_refs.is_empty() {
+        fields.insert("backendRefs".into(), json!(rule.action.backend_refs));
+    }
+    if let Some(timeout) = &rule.action.timeout {
+        fields.insert("timeouts".into(), json!({ "request": timeout }));
+    }
+    Json::Object(fields)
+}

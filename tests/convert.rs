@@ -1,0 +1,84 @@
+//! What becomes of meshes: every file in `testdata/convert` has its answer beside it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
+
+use mesh_migrate::convert::{Conversion, convert};
+use mesh_migrate::input::Input;
+use mesh_migrate::input::files::{Text, read_texts};
+use std::fmt::Write as _;
+use std::path::Path;
+
+fn read(path: &Path) -> Input {
+    let content = std::fs::read_to_string(path).unwrap();
+    read_texts(&[Text {
+        name: "input.yaml".into(),
+        content,
+    }])
+}
+
+fn shown(input: &Input, conversion: &Conversion) -> String {
+    let mut text = String::new();
+    for outcome in &conversion.outcomes {
+        writeln!(text, "{}: {:?}", outcome.id, outcome.disposition).unwrap();
+    }
+    for finding in input
+        .errors
+        .iter()
+        .chain(&input.notes)
+        .chain(&conversion.findings)
+    {
+        let Some(object) = &finding.location.object else {
+            panic!("a finding without an object: {finding:?}")
+        };
+        writeln!(
+            text,
+            "\n{} {} {}: {object}\n  {}",
+            finding.location, finding.severity, finding.code, finding.message
+        )
+        .unwrap();
+    }
+    for change in &conversion.changes {
+        write!(
+            text,
+            "\n--- {} from {}\n{}",
+            change.id,
+            change.from,
+            model::yaml::to_text(&change.after)
+        )
+        .unwrap();
+    }
+    text
+}
+
+#[test]
+fn every_case_has_its_answer() {
+    insta::glob!("../testdata/convert", "*.yaml", |path| {
+        let input = read(path);
+        insta::with_settings!({ snapshot_path => "../testdata/convert", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(shown(&input, &convert(&input.mesh)));
+        });
+    });
+}
+
+#[test]
+fn converting_the_output_again_changes_nothing() {
+    for entry in std::fs::read_dir("testdata/convert")
+        .unwrap()
+        .flatten()
+        .filter(|e| e.path().extension().is_some_and(|e| e == "yaml"))
+    {
+        let original = std::fs::read_to_string(entry.path()).unwrap();
+        let first = convert(&read(&entry.path()).mesh);
+        let mut both = original;
+        for change in &first.changes {
+            write!(both, "\n---\n{}", model::yaml::to_text(&change.after)).unwrap();
+        }
+        let input = read_texts(&[Text {
+            name: "both.yaml".into(),
+            content: both,
+        }]);
+        let second = convert(&input.mesh);
+        let new: Vec<String> = second.changes.iter().map(|c| c.id.to_string()).collect();
+        assert_eq!(new, Vec::<String>::new(), "{}", entry.path().display());
+    }
+}
