@@ -1,5 +1,7 @@
 //! Input with errors, through the real program: every kind gives a place, a message, advice, and exit code 2.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

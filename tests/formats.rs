@@ -1,5 +1,7 @@
 //! One report through every format, and real output against the published schemas.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
+
 use clap::ValueEnum as _;
 use mesh_migrate::code::Code;
 use mesh_migrate::convert::{Change, Disposition, Outcome};

@@ -8,7 +8,7 @@ use crate::convert;
 use crate::exit::Exit;
 use crate::finding::Finding;
 use crate::pages::pages;
-use crate::report::{Command, Report};
+use crate::report::{Command, Report, counted};
 
 /// Reads, converts, reports, and writes if asked to.
 pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
@@ -46,6 +46,8 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
             });
         }
         write::objects(folder, &report.changes)?;
+        let files = counted(report.changes.len(), "file");
+        terminal.remark(&format!("wrote {files} below `{}`", folder.display()));
     }
     Ok(output::exit(&report, args.fail_on))
 }

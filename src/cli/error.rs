@@ -48,8 +48,8 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Cluster(_) => Exit::Cluster,
-            Self::Output { .. } | Self::Foreign(_) => Exit::Stopped,
-            Self::Snapshot(_) | Self::Rules(_) | Self::Usage { .. } => Exit::BadInput,
+            Self::Output { .. } => Exit::Stopped,
+            Self::Foreign(_) | Self::Snapshot(_) | Self::Rules(_) | Self::Usage { .. } => Exit::BadInput,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::CliError;
 use super::args::{ColorChoice, FailOn, LookArgs, Target};
 use crate::exit::Exit;
 use crate::finding::Severity;
-use crate::report::{Format, Look, Report, clean, render};
+use crate::report::{Format, Look, Report, clean, render, summary};
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
@@ -58,7 +58,18 @@ impl Terminal {
                 None => self.print(|out| render(report, target.format, self.look_of(target.format), out))?,
             }
         }
+        if targets.iter().all(|target| target.file.is_some()) {
+            self.remark(&summary(report));
+        }
         Ok(())
+    }
+
+    /// Says something beside the answer, on standard error.
+    pub fn remark(&self, text: &str) {
+        if !self.look.quiet {
+            // Nobody is left to tell if standard error is gone.
+            let _ = writeln!(io::stderr().lock(), "{}", clean(text));
+        }
     }
 
     /// Writes to standard output.

@@ -5,8 +5,8 @@ use crate::convert::Change;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-/// The label by which the program knows its own files.
-const OURS: &str = "app.kubernetes.io/managed-by: mesh-migrate";
+/// The label by which the program knows its own objects.
+const MANAGED_BY: &[&str] = &["metadata", "labels", "app.kubernetes.io/managed-by"];
 
 /// Writes every new object to `NAMESPACE/KIND-NAME.yaml`. All files are looked at before the first is written.
 pub fn objects(folder: &Path, changes: &[Change]) -> Result<(), CliError> {
@@ -20,9 +20,7 @@ pub fn objects(folder: &Path, changes: &[Change]) -> Result<(), CliError> {
         })
         .collect();
     for (path, _) in &files {
-        if path.symlink_metadata().is_ok()
-            && !std::fs::read_to_string(path).is_ok_and(|text| text.contains(OURS))
-        {
+        if path.symlink_metadata().is_ok() && !is_ours(path) {
             return Err(CliError::Foreign(path.clone()));
         }
     }
@@ -33,6 +31,19 @@ pub fn objects(folder: &Path, changes: &[Change]) -> Result<(), CliError> {
         whole_file(path, text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Whether the file holds one object, and that has our label.
+fn is_ours(path: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return false;
+    };
+    match model::yaml::documents(&text).as_slice() {
+        [one] => model::yaml::parse(*one).is_ok_and(|node| {
+            node.is_some_and(|node| node.at(MANAGED_BY).and_then(model::Node::as_str) == Some("mesh-migrate"))
+        }),
+        _ => false,
+    }
 }
 
 /// Writes a file beside its place and moves it there.
@@ -49,9 +60,7 @@ pub fn whole_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
                 .open(path)?
                 .write_all(bytes);
         }
-        let mut file = tempfile::Builder::new()
-            .permissions(readable())
-            .tempfile_in(folder)?;
+        let mut file = beside(folder)?;
         file.write_all(bytes)?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
@@ -59,10 +68,18 @@ pub fn whole_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     write().map_err(|source| failed(path, source))
 }
 
-/// The permissions that a file gets which a program creates; the umask takes its part away.
-fn readable() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::Permissions::from_mode(0o666)
+/// A new file with the permissions that any program's files get; the umask takes its part away.
+fn beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    // The name of the temporary file in the message would only confuse.
+    builder
+        .tempfile_in(folder)
+        .map_err(|error| io::Error::from(error.kind()))
 }
 
 fn failed(path: &Path, source: io::Error) -> CliError {

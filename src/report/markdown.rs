@@ -1,7 +1,7 @@
 //! A comment on a pull request: a table of findings, and diffs that fold.
 
 use super::text::summary;
-use super::{Report, clean, diff};
+use super::{Report, clean, counted, diff};
 use crate::convert::Change;
 use crate::finding::Finding;
 use std::io::{self, Write};
@@ -35,10 +35,9 @@ pub fn render(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     if !report.not_checked.is_empty() {
-        writeln!(
-            out,
-            "#### Not checked\n\n| Rule | Title | Missing |\n| --- | --- | --- |"
-        )?;
+        let count = counted(report.not_checked.len(), "rule");
+        writeln!(out, "<details><summary>Not checked: {count}</summary>\n")?;
+        writeln!(out, "| Rule | Title | Missing |\n| --- | --- | --- |")?;
         for rule in &report.not_checked {
             writeln!(
                 out,
@@ -48,7 +47,7 @@ pub fn render(report: &Report, out: &mut dyn Write) -> io::Result<()> {
                 cell(&rule.missing)
             )?;
         }
-        writeln!(out)?;
+        writeln!(out, "\n</details>")?;
     }
     Ok(())
 }

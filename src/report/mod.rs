@@ -14,6 +14,7 @@ mod text;
 
 pub use clean::clean;
 pub use look::{Look, wrapped};
+pub use text::summary;
 
 use crate::convert::{Change, Disposition, Outcome};
 use crate::finding::{Finding, Severity};
@@ -134,7 +135,7 @@ pub fn render(report: &Report, format: Format, look: Look, out: &mut dyn Write) 
 }
 
 /// `1 object`, `2 objects`.
-fn counted(count: usize, noun: &str) -> String {
+pub fn counted(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
         _ => format!("{count} {noun}s"),

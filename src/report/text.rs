@@ -226,22 +226,17 @@ impl Text<'_> {
     }
 
     fn summary(&mut self) -> io::Result<()> {
-        let line = summary(self.report);
+        let line = wrapped(&summary(self.report), self.look.width, 2);
         let worst = self.report.all().map(|f| f.severity).max();
         let line = match worst {
             Some(severity) if severity > Severity::Info => self.look.severity(severity, line),
             _ => self.look.strong(line),
         };
         writeln!(self.out, "{line}")?;
-        let codes: Vec<&str> = self.report.all().map(|f| &*f.code).take(1).collect();
-        match codes.first() {
-            Some(code) if !self.look.quiet => {
-                writeln!(
-                    self.out,
-                    "{}",
-                    self.look
-                        .faint(format!("mesh-migrate explain {code} says more about a code"))
-                )
+        match self.report.all().next() {
+            Some(finding) if !self.look.quiet => {
+                let hint = format!("more about a code: mesh-migrate explain {}", finding.code);
+                writeln!(self.out, "{}", self.look.faint(hint))
             }
             _ => Ok(()),
         }
