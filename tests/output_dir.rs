@@ -70,7 +70,7 @@ fn a_file_of_someone_else_stops_everything() {
         assert!(error.contains("was not written by this program"), "{error}");
         assert_eq!(
             files(folder.path()),
-            [path.clone()],
+            std::slice::from_ref(&path),
             "nothing else may be written"
         );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
