@@ -4,7 +4,7 @@ use super::CliError;
 use super::args::{ColorChoice, FailOn, LookArgs, Target};
 use crate::exit::Exit;
 use crate::finding::Severity;
-use crate::report::{Format, Look, Report, clean, render, summary};
+use crate::report::{Format, Look, Report, clean, render, summary, wrapped};
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
@@ -91,7 +91,10 @@ impl Terminal {
             ..Look::default()
         };
         let label = look.severity(Severity::Blocker, "error:");
-        let mut text = format!("{label} {}\n", clean(&error.to_string()));
+        let width =
+            terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0).max(40));
+        let message = error.to_string();
+        let mut text = format!("{label} {}\n", wrapped(&clean(&message), width, 7));
         if let Some(help) = error.help() {
             for line in help.to_string().lines() {
                 text.push_str(&format!("\n{} {}", look.good("help:"), clean(line)));

@@ -4,15 +4,15 @@ use super::clean;
 use crate::convert::Change;
 use similar::{ChangeTag, TextDiff};
 
-/// A line of a diff with its sign.
+/// A line of a diff.
 pub struct Line {
-    /// What happened to it.
-    pub tag: ChangeTag,
-    /// The line without its end.
+    /// What happened to it; none for the line that says where a part begins.
+    pub tag: Option<ChangeTag>,
+    /// The line with its sign, without its end.
     pub text: String,
 }
 
-/// The lines of the diff; of a change in place only what is near a change.
+/// The lines of the diff: a new object whole, of a changed one what is near a change.
 pub fn lines(change: &Change) -> Vec<Line> {
     let before = change
         .before
@@ -21,22 +21,16 @@ pub fn lines(change: &Change) -> Vec<Line> {
         .unwrap_or_default();
     let after = model::yaml::to_text(&change.after);
     let diff = TextDiff::from_lines(before.as_str(), after.as_str());
-    diff.grouped_ops(3)
-        .iter()
-        .flatten()
-        .flat_map(|op| diff.iter_changes(op))
-        .map(|line| Line {
-            tag: line.tag(),
-            text: clean(line.value().trim_end_matches('\n')).into_owned(),
-        })
-        .collect()
-}
-
-/// The sign in the first column.
-pub fn sign(tag: ChangeTag) -> char {
-    match tag {
-        ChangeTag::Delete => '-',
-        ChangeTag::Insert => '+',
-        ChangeTag::Equal => ' ',
+    let mut lines = Vec::new();
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        if change.before.is_some() {
+            let text = hunk.header().to_string();
+            lines.push(Line { tag: None, text });
+        }
+        lines.extend(hunk.iter_changes().map(|line| Line {
+            tag: Some(line.tag()),
+            text: format!("{}{}", line.tag(), clean(line.value().trim_end_matches('\n'))),
+        }));
     }
+    lines
 }

@@ -96,7 +96,7 @@ fn folded(change: &Change, out: &mut dyn Write) -> io::Result<()> {
     let fence = "`".repeat(longest.max(2) + 1);
     writeln!(out, "{fence}diff")?;
     for line in lines {
-        writeln!(out, "{}{}", diff::sign(line.tag), line.text)?;
+        writeln!(out, "{}", line.text)?;
     }
     writeln!(out, "{fence}\n\n</details>\n")
 }

@@ -77,11 +77,11 @@ impl Text<'_> {
             self.look.faint(clean(&from))
         )?;
         for line in diff::lines(change) {
-            let text = format!("{}{}", diff::sign(line.tag), line.text);
             let text = match line.tag {
-                ChangeTag::Insert => self.look.good(text),
-                ChangeTag::Delete => self.look.bad(text),
-                ChangeTag::Equal => text,
+                Some(ChangeTag::Insert) => self.look.good(line.text),
+                Some(ChangeTag::Delete) => self.look.bad(line.text),
+                Some(ChangeTag::Equal) => line.text,
+                None => self.look.place(line.text),
             };
             writeln!(self.out, "  {text}")?;
         }
