@@ -4,11 +4,16 @@
 //! input ──▶ model::Mesh ──▶ precheck, convert ──▶ report
 //! ```
 //!
-//! Reading the world happens in [`input`]; what is between is a function of the mesh; only [`report`] prints.
+//! Reading the world happens in [`input`]; what is between is a function of the mesh; only [`report`] and
+//! [`cli`] print.
 
+pub mod cli;
 pub mod code;
 pub mod convert;
+pub mod exit;
 pub mod finding;
 pub mod input;
+pub mod pages;
 pub mod precheck;
+pub mod progress;
 pub mod report;

@@ -16,7 +16,10 @@ use serde_json::{Value as Json, json};
 
 fn mesh(documents: &[Json]) -> Mesh {
     let content: Vec<String> = documents.iter().map(model::yaml::to_text).collect();
-    let input = read_texts(&[Text { name: "mesh.yaml".into(), content: content.join("---\n") }]);
+    let input = read_texts(&[Text {
+        name: "mesh.yaml".into(),
+        content: content.join("---\n"),
+    }]);
     assert!(input.errors.is_empty(), "{:?}", input.errors);
     input.mesh
 }
@@ -37,7 +40,10 @@ fn http_port(port: u16, target: u16) -> Json {
 const PATHS: [&str; 8] = ["/", "/a", "/a/", "/a/b", "/ab", "/b", "/b/c.d", "/A"];
 const REGEXES: [&str; 5] = [".*", "/a.*", "/[ab]", "/a/.+", "/(a|b)/.*"];
 
-fn string_match(exact: &'static [&'static str], regexes: &'static [&'static str]) -> impl Strategy<Value = Json> {
+fn string_match(
+    exact: &'static [&'static str],
+    regexes: &'static [&'static str],
+) -> impl Strategy<Value = Json> {
     prop_oneof![
         3 => prop::sample::select(exact).prop_map(|v| json!({ "exact": v })),
         3 => prop::sample::select(exact).prop_map(|v| json!({ "prefix": v })),
@@ -79,15 +85,24 @@ fn requests() -> Vec<Request> {
     let mut requests = Vec::new();
     let headers = [None, Some("x"), Some("xy"), Some("")];
     let queries = [None, Some("x"), Some("y")];
-    for path in PATHS.iter().chain(&["/a/b/c", "/abc", "/b/cxd", "/zz", "/a/x", "/AB"]) {
+    for path in PATHS
+        .iter()
+        .chain(&["/a/b/c", "/abc", "/b/cxd", "/zz", "/a/x", "/AB"])
+    {
         for method in ["GET", "POST"] {
             for header in headers {
                 for query in queries {
                     requests.push(Request {
                         method: method.to_owned(),
                         path: (*path).to_owned(),
-                        headers: header.map(|v| ("x-h".to_owned(), v.to_owned())).into_iter().collect(),
-                        query: query.map(|v| ("q".to_owned(), v.to_owned())).into_iter().collect(),
+                        headers: header
+                            .map(|v| ("x-h".to_owned(), v.to_owned()))
+                            .into_iter()
+                            .collect(),
+                        query: query
+                            .map(|v| ("q".to_owned(), v.to_owned()))
+                            .into_iter()
+                            .collect(),
                     });
                 }
             }
@@ -100,30 +115,57 @@ fn old_table(mesh: &Mesh) -> RouteTable<String> {
     let rules = &mesh.virtual_services[0].spec.http;
     RouteTable::in_order(rules.iter().flat_map(|rule| {
         let destination = rule.route[0].destination.host.clone();
-        let mut matches: Vec<RequestMatch> =
-            rule.matches.iter().map(|m| virtual_service::request_match(m).unwrap()).collect();
+        let mut matches: Vec<RequestMatch> = rule
+            .matches
+            .iter()
+            .map(|m| virtual_service::request_match(m).unwrap())
+            .collect();
         if matches.is_empty() {
             matches.push(RequestMatch::any());
         }
-        matches.into_iter().map(move |condition| (condition, destination.clone()))
+        matches
+            .into_iter()
+            .map(move |condition| (condition, destination.clone()))
     }))
 }
 
 fn new_table(conversion: &Conversion) -> RouteTable<String> {
-    let rules = conversion.changes.iter().filter(|c| c.id.kind == Kind::HttpRoute).flat_map(|change| {
-        let route = Node::from(change.after.clone());
-        route.at(&["spec", "rules"]).unwrap().items().to_vec()
-    });
+    let rules = conversion
+        .changes
+        .iter()
+        .filter(|c| c.id.kind == Kind::HttpRoute)
+        .flat_map(|change| {
+            let route = Node::from(change.after.clone());
+            route.at(&["spec", "rules"]).unwrap().items().to_vec()
+        });
     RouteTable::by_specificity(rules.flat_map(|rule| {
-        let backend = rule.get("backendRefs").unwrap().items()[0].get("name").unwrap().as_str().unwrap().to_owned();
-        http_route::rule_matches(&rule).into_iter().map(move |condition| (condition, backend.clone()))
+        let backend = rule.get("backendRefs").unwrap().items()[0]
+            .get("name")
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned();
+        http_route::rule_matches(&rule)
+            .into_iter()
+            .map(move |condition| (condition, backend.clone()))
     }))
 }
 
 fn routed_mesh(rules: &[Json]) -> Vec<Json> {
-    let mut documents: Vec<Json> =
-        (0..4).map(|n| service(&format!("d{n}"), &json!({ "app": format!("d{n}") }), &json!([http_port(80, 8080)]))).collect();
-    documents.push(service("web", &json!({ "app": "web" }), &json!([http_port(80, 8080)])));
+    let mut documents: Vec<Json> = (0..4)
+        .map(|n| {
+            service(
+                &format!("d{n}"),
+                &json!({ "app": format!("d{n}") }),
+                &json!([http_port(80, 8080)]),
+            )
+        })
+        .collect();
+    documents.push(service(
+        "web",
+        &json!({ "app": "web" }),
+        &json!([http_port(80, 8080)]),
+    ));
     documents.push(json!({
         "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
         "metadata": { "name": "web", "namespace": "shop" },
@@ -153,7 +195,10 @@ fn policy_rule() -> impl Strategy<Value = Json> {
         prop::option::weighted(0.4, prop::sample::select(&["/a", "/a*", "*b"][..])),
         ports(),
         ports(),
-        prop::option::weighted(0.3, prop::sample::select(&["cluster.local/ns/web/sa/x", "*/sa/y"][..])),
+        prop::option::weighted(
+            0.3,
+            prop::sample::select(&["cluster.local/ns/web/sa/x", "*/sa/y"][..]),
+        ),
         prop::option::weighted(0.2, prop::sample::subsequence(vec!["8080", "9090"], 1..2)),
     )
         .prop_map(|(method, path, ports, not_ports, principal, when)| {
@@ -167,7 +212,12 @@ fn policy_rule() -> impl Strategy<Value = Json> {
                 rule.insert("to".to_owned(), json!([{ "operation": operation }]));
             }
             rule.extend(principal.map(|p| ("from".to_owned(), json!([{ "source": { "principals": [p] } }]))));
-            rule.extend(when.map(|p| ("when".to_owned(), json!([{ "key": "destination.port", "values": p }]))));
+            rule.extend(when.map(|p| {
+                (
+                    "when".to_owned(),
+                    json!([{ "key": "destination.port", "values": p }]),
+                )
+            }));
             Json::Object(rule)
         })
 }
@@ -214,7 +264,11 @@ fn accesses() -> Vec<Access> {
     let mut all = Vec::new();
     for method in ["GET", "POST", "PUT"] {
         for path in ["/a", "/ab", "/c"] {
-            for principal in [None, Some("cluster.local/ns/web/sa/x"), Some("cluster.local/ns/web/sa/y")] {
+            for principal in [
+                None,
+                Some("cluster.local/ns/web/sa/x"),
+                Some("cluster.local/ns/web/sa/y"),
+            ] {
                 all.push(Access {
                     principal: principal.map(str::to_owned),
                     method: method.to_owned(),
@@ -229,17 +283,32 @@ fn accesses() -> Vec<Access> {
 
 /// The policies that a waypoint applies to requests for a Service.
 fn attached(conversion: &Conversion, name: &str) -> Vec<AuthorizationPolicy> {
-    let policies = conversion.changes.iter().filter(|c| c.id.kind == Kind::AuthorizationPolicy);
+    let policies = conversion
+        .changes
+        .iter()
+        .filter(|c| c.id.kind == Kind::AuthorizationPolicy);
     let specs = policies.map(|change| {
         let content = model::yaml::to_text(&change.after);
-        read_texts(&[Text { name: "new.yaml".into(), content }]).mesh.authorization_policies.remove(0).spec
+        read_texts(&[Text {
+            name: "new.yaml".into(),
+            content,
+        }])
+        .mesh
+        .authorization_policies
+        .remove(0)
+        .spec
     });
-    specs.filter(|spec| spec.target_refs.iter().any(|target| target.name == name)).collect()
+    specs
+        .filter(|spec| spec.target_refs.iter().any(|target| target.name == name))
+        .collect()
 }
 
 /// Whether every policy that may count was carried over, so that the waypoint alone decides.
 fn all_converted(conversion: &Conversion) -> bool {
-    let mut policies = conversion.outcomes.iter().filter(|o| o.id.kind == Kind::AuthorizationPolicy);
+    let mut policies = conversion
+        .outcomes
+        .iter()
+        .filter(|o| o.id.kind == Kind::AuthorizationPolicy);
     policies.all(|outcome| outcome.disposition == Disposition::Converted)
 }
 

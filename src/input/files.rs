@@ -52,10 +52,11 @@ pub fn read(paths: &[PathBuf]) -> Input {
     }
     let mut input = read_texts(&texts);
     if input.documents.is_empty() && errors.is_empty() && input.errors.is_empty() {
-        let name: Arc<str> = paths
-            .first()
-            .map_or("", |p| p.to_str().unwrap_or_default())
-            .into();
+        let name: Arc<str> = match paths.first() {
+            Some(path) if path.as_os_str() == "-" => STDIN.into(),
+            Some(path) => path.to_string_lossy().into(),
+            None => "".into(),
+        };
         errors.push(Code::NothingToRead.finding(
             Location::of_document(Origin::File(name), Mark::NONE),
             "there is no document in the input",

@@ -79,7 +79,10 @@ fn inline(value: &Json) -> String {
 /// also a YAML one.
 fn string(text: &str) -> String {
     let safe = |b: u8| b.is_ascii_alphanumeric() || b"-_./+*()[]?\\^$~ ".contains(&b);
-    let starts_safely = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'/');
+    let starts_safely = text
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'/');
     let is_plain = starts_safely
         && !text.ends_with(' ')
         && text.bytes().all(safe)
@@ -112,7 +115,9 @@ fn is_block(text: &str) -> bool {
         && text.ends_with('\n')
         && !text.ends_with("\n\n")
         && !text.starts_with([' ', '\n'])
-        && text.chars().all(|c| c == '\n' || !(c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}')))
+        && text.chars().all(|c| {
+            c == '\n' || !(c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))
+        })
 }
 
 fn block(lines: &str, indent: usize, text: &mut String) {
@@ -139,19 +144,33 @@ mod tests {
 
     #[test]
     fn words_that_yaml_1_1_reads_as_something_else_are_quoted() {
-        for word in ["y", "no", "On", "null", "~", "1e3", "0x1F", "010", "", " a", "a ", "a: b", "- a", "#", "é", "*"] {
+        for word in [
+            "y", "no", "On", "null", "~", "1e3", "0x1F", "010", "", " a", "a ", "a: b", "- a", "#", "é", "*",
+        ] {
             assert!(to_text(&json!({ "k": word })).contains('"'), "{word:?}");
         }
-        assert_eq!(to_text(&json!({ "k": ["/v[0-9]+/.*", { "a": {}, "b": [] }] })), "k:\n- /v[0-9]+/.*\n- a: {}\n  b: []\n");
+        assert_eq!(
+            to_text(&json!({ "k": ["/v[0-9]+/.*", { "a": {}, "b": [] }] })),
+            "k:\n- /v[0-9]+/.*\n- a: {}\n  b: []\n"
+        );
     }
 
     fn value() -> impl Strategy<Value = Json> {
-        let text = prop_oneof!["[a-z/*{}\\[\\],:#&!|>'\"%@`. \\n\\t-]{0,12}", "\\PC{0,6}", "(y|yes|no|on|~|null|[0-9._+-]{1,5})"];
-        let leaf = prop_oneof![any::<bool>().prop_map(Json::from), any::<i32>().prop_map(Json::from), text.clone().prop_map(Json::from)];
+        let text = prop_oneof![
+            "[a-z/*{}\\[\\],:#&!|>'\"%@`. \\n\\t-]{0,12}",
+            "\\PC{0,6}",
+            "(y|yes|no|on|~|null|[0-9._+-]{1,5})"
+        ];
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Json::from),
+            any::<i32>().prop_map(Json::from),
+            text.clone().prop_map(Json::from)
+        ];
         leaf.prop_recursive(4, 32, 4, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
-                prop::collection::btree_map(text.clone(), inner, 0..4).prop_map(|m| Json::Object(m.into_iter().collect())),
+                prop::collection::btree_map(text.clone(), inner, 0..4)
+                    .prop_map(|m| Json::Object(m.into_iter().collect())),
             ]
         })
     }

@@ -121,6 +121,15 @@ fn read_header(node: &Node, decoder: &mut Decoder) -> Option<(ObjectRef, ObjectM
     let api_version = text("apiVersion", decoder)?;
     let kind = text("kind", decoder)?;
     let meta: ObjectMeta = decode_or_default(node, "metadata", decoder)?;
+    // A name of the wrong type has been told already.
+    if meta.name.is_empty()
+        && decoder
+            .problems
+            .iter()
+            .any(|p| p.path == FieldPath::root().key("metadata").key("name"))
+    {
+        return None;
+    }
     if meta.name.is_empty() {
         let has_generated = node.at(&["metadata", "generateName"]).is_some();
         let place = node.get("metadata").unwrap_or(node);

@@ -140,7 +140,7 @@ impl<'a> Builder<'a> {
             Some(Err(error)) => Err(self.error(
                 *error.marker(),
                 &format!("not valid YAML: {}", error.info()),
-                "correct the text at this place; a tab in the indentation and a missing quote are the usual causes",
+                advice(error.info()),
             )),
             None => Ok((Event::StreamEnd, Span::empty(Marker::new(0, 1, 0)))),
         }
@@ -349,6 +349,40 @@ impl<'a> Builder<'a> {
             advice: advice.to_owned(),
         }
     }
+}
+
+/// What usually causes a message of the parser.
+fn advice(message: &str) -> &'static str {
+    let causes = [
+        ("tabs", "indent with spaces: YAML forbids tabs there"),
+        (
+            "mapping values are not allowed",
+            "put a value that holds `: ` in quotes, or begin a new line",
+        ),
+        (
+            "unexpected character",
+            "put the value in quotes: it begins with a character that YAML reserves",
+        ),
+        ("escape", "double the backslash, or use single quotes"),
+        ("quoted scalar", "close the quote that was opened here"),
+        (
+            "unknown anchor",
+            "define the anchor (`&name`) before this alias, in the same document",
+        ),
+        (
+            "recursion limit",
+            "no manifest is nested as deeply as this; look for brackets that never close",
+        ),
+        (
+            "flow",
+            "look for a missing comma, or for a bracket or brace that is not closed",
+        ),
+        ("expected key", "align this line with the fields beside it"),
+    ];
+    causes
+        .iter()
+        .find(|(part, _)| message.contains(part))
+        .map_or("correct the text at this place", |(_, advice)| advice)
 }
 
 fn count(node: &Node) -> usize {

@@ -53,7 +53,11 @@ pub fn decide<'a>(
     access: &Access,
 ) -> Result<Decision, UnknownAttribute> {
     let any = |action: Action| -> Result<bool, UnknownAttribute> {
-        for policy in policies.clone().into_iter().filter(|policy| policy.action() == action) {
+        for policy in policies
+            .clone()
+            .into_iter()
+            .filter(|policy| policy.action() == action)
+        {
             for rule in &policy.rules {
                 if holds(rule, access)? {
                     return Ok(true);
@@ -65,11 +69,18 @@ pub fn decide<'a>(
     if any(Action::Deny)? {
         return Ok(Decision::Denied);
     }
-    let has_allow = policies.clone().into_iter().any(|policy| policy.action() == Action::Allow);
+    let has_allow = policies
+        .clone()
+        .into_iter()
+        .any(|policy| policy.action() == Action::Allow);
     if has_allow && !any(Action::Allow)? {
         return Ok(Decision::Denied);
     }
-    Ok(if any(Action::Custom)? { Decision::AskedFirst } else { Decision::Allowed })
+    Ok(if any(Action::Custom)? {
+        Decision::AskedFirst
+    } else {
+        Decision::Allowed
+    })
 }
 
 fn holds(rule: &Rule, access: &Access) -> Result<bool, UnknownAttribute> {
@@ -90,37 +101,55 @@ fn field(values: &[String], excluded: &[String], fits: impl Fn(&str) -> bool) ->
 fn source_holds(source: &Source, access: &Access) -> bool {
     let principal = access.principal.as_deref();
     let namespace = principal.and_then(namespace_of);
-    field(&source.principals, &source.not_principals, |wanted| text_fits(wanted, principal))
-        && field(&source.namespaces, &source.not_namespaces, |wanted| text_fits(wanted, namespace))
-        && field(&source.request_principals, &source.not_request_principals, |wanted| {
-            text_fits(wanted, access.request_principal.as_deref())
-        })
-        && field(&source.ip_blocks, &source.not_ip_blocks, |block| block_holds(block, access.source_ip))
+    field(&source.principals, &source.not_principals, |wanted| {
+        text_fits(wanted, principal)
+    }) && field(&source.namespaces, &source.not_namespaces, |wanted| {
+        text_fits(wanted, namespace)
+    }) && field(
+        &source.request_principals,
+        &source.not_request_principals,
+        |wanted| text_fits(wanted, access.request_principal.as_deref()),
+    ) && field(&source.ip_blocks, &source.not_ip_blocks, |block| {
+        block_holds(block, access.source_ip)
+    })
 }
 
 fn operation_holds(operation: &Operation, access: &Access) -> bool {
     let host = access.host.to_lowercase();
     let port = access.port.to_string();
-    field(&operation.hosts, &operation.not_hosts, |wanted| text_fits(&wanted.to_lowercase(), Some(&host)))
-        && field(&operation.methods, &operation.not_methods, |wanted| text_fits(wanted, Some(&access.method)))
-        && field(&operation.paths, &operation.not_paths, |wanted| text_fits(wanted, Some(&access.path)))
-        && field(&operation.ports, &operation.not_ports, |wanted| wanted == port)
+    field(&operation.hosts, &operation.not_hosts, |wanted| {
+        text_fits(&wanted.to_lowercase(), Some(&host))
+    }) && field(&operation.methods, &operation.not_methods, |wanted| {
+        text_fits(wanted, Some(&access.method))
+    }) && field(&operation.paths, &operation.not_paths, |wanted| {
+        text_fits(wanted, Some(&access.path))
+    }) && field(&operation.ports, &operation.not_ports, |wanted| wanted == port)
 }
 
 fn condition_holds(condition: &Condition, access: &Access) -> Result<bool, UnknownAttribute> {
     let key = condition.key.as_str();
-    let header = key.strip_prefix("request.headers[").and_then(|rest| rest.strip_suffix(']'));
+    let header = key
+        .strip_prefix("request.headers[")
+        .and_then(|rest| rest.strip_suffix(']'));
     let value = match (key, header) {
         (_, Some(name)) => access.headers.get(&name.to_lowercase()).cloned(),
         ("source.principal", _) => access.principal.clone(),
-        ("source.namespace", _) => access.principal.as_deref().and_then(namespace_of).map(str::to_owned),
+        ("source.namespace", _) => access
+            .principal
+            .as_deref()
+            .and_then(namespace_of)
+            .map(str::to_owned),
         ("destination.port", _) => Some(access.port.to_string()),
         ("source.ip", _) => {
-            return Ok(field(&condition.values, &condition.not_values, |block| block_holds(block, access.source_ip)));
+            return Ok(field(&condition.values, &condition.not_values, |block| {
+                block_holds(block, access.source_ip)
+            }));
         }
         _ => return Err(UnknownAttribute(key.to_owned())),
     };
-    Ok(field(&condition.values, &condition.not_values, |wanted| text_fits(wanted, value.as_deref())))
+    Ok(field(&condition.values, &condition.not_values, |wanted| {
+        text_fits(wanted, value.as_deref())
+    }))
 }
 
 /// `*` asks for presence, `x*` for a prefix, `*x` for a suffix, everything else for the value itself.
@@ -141,10 +170,16 @@ fn namespace_of(principal: &str) -> Option<&str> {
 
 fn block_holds(block: &str, address: Option<IpAddr>) -> bool {
     let Some(address) = address else { return false };
-    let (network, length) = block.split_once('/').map_or((block, None), |(network, length)| (network, Some(length)));
-    let Ok(network) = network.parse::<IpAddr>() else { return false };
+    let (network, length) = block
+        .split_once('/')
+        .map_or((block, None), |(network, length)| (network, Some(length)));
+    let Ok(network) = network.parse::<IpAddr>() else {
+        return false;
+    };
     let (network, address, width) = match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => (u128::from(u32::from(network)), u128::from(u32::from(address)), 32),
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            (u128::from(u32::from(network)), u128::from(u32::from(address)), 32)
+        }
         (IpAddr::V6(network), IpAddr::V6(address)) => (network.into(), address.into(), 128),
         _ => return false,
     };
@@ -162,7 +197,9 @@ mod tests {
     use model::decode::{Decode, Decoder};
 
     fn policy(yaml: &str) -> AuthorizationPolicy {
-        let node = model::yaml::parse(model::yaml::documents(yaml)[0]).unwrap().unwrap();
+        let node = model::yaml::parse(model::yaml::documents(yaml)[0])
+            .unwrap()
+            .unwrap();
         AuthorizationPolicy::decode(&node, &mut Decoder::default()).unwrap()
     }
 
@@ -172,8 +209,16 @@ mod tests {
         let deny_admin = policy("{action: DENY, rules: [{to: [{operation: {paths: [/admin*]}}]}]}");
         let nothing = policy("action: ALLOW");
         let ask = policy("{action: CUSTOM, provider: {name: p}, rules: [{}]}");
-        let get = |path: &str| Access { method: "GET".into(), path: path.into(), ..Access::default() };
-        let post = Access { method: "POST".into(), path: "/x".into(), ..Access::default() };
+        let get = |path: &str| Access {
+            method: "GET".into(),
+            path: path.into(),
+            ..Access::default()
+        };
+        let post = Access {
+            method: "POST".into(),
+            path: "/x".into(),
+            ..Access::default()
+        };
         for (policies, access, expected) in [
             (vec![], &post, Decision::Allowed),
             (vec![&allow_get], &post, Decision::Denied),
@@ -190,9 +235,13 @@ mod tests {
 
     #[test]
     fn excluded_values_hold_for_what_is_absent() {
-        let require_token = policy("{action: DENY, rules: [{from: [{source: {notRequestPrincipals: ['*']}}]}]}");
+        let require_token =
+            policy("{action: DENY, rules: [{from: [{source: {notRequestPrincipals: ['*']}}]}]}");
         let without = Access::default();
-        let with = Access { request_principal: Some("issuer/subject".into()), ..Access::default() };
+        let with = Access {
+            request_principal: Some("issuer/subject".into()),
+            ..Access::default()
+        };
         assert_eq!(decide([&require_token], &without), Ok(Decision::Denied));
         assert_eq!(decide([&require_token], &with), Ok(Decision::Allowed));
     }
@@ -207,7 +256,11 @@ mod tests {
             ("10.0.0.0/33", "10.0.0.1", false),
             ("10.0.0.0/8", "fe80::1", false),
         ] {
-            assert_eq!(block_holds(block, address.parse().ok()), expected, "{block} {address}");
+            assert_eq!(
+                block_holds(block, address.parse().ok()),
+                expected,
+                "{block} {address}"
+            );
         }
     }
 }

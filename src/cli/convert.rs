@@ -1,0 +1,53 @@
+//! `mesh-migrate convert`.
+
+use super::args::ConvertArgs;
+use super::output::{self, Terminal};
+use super::precheck::load_rules;
+use super::{CliError, inputs, write};
+use crate::convert;
+use crate::exit::Exit;
+use crate::finding::Finding;
+use crate::pages::pages;
+use crate::report::{Command, Report, counted};
+
+/// Reads, converts, reports, and writes if asked to.
+pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
+    if !args.dry_run && args.output_dir.is_none() {
+        return Err(CliError::Usage {
+            message: "`convert` needs to know what to do with the new objects".to_owned(),
+            help: "use --dry-run to see them, or --output-dir DIR to write them to files".to_owned(),
+        });
+    }
+    let rules = load_rules(&[])?;
+    let input = inputs::read(&args.input, terminal)?;
+    let conversion = convert::convert(&input.mesh);
+    let mut findings = input.notes;
+    findings.extend(conversion.findings);
+    findings.sort_by_cached_key(Finding::sort_key);
+    let mut report = Report {
+        command: Command::Convert,
+        source: input.description,
+        errors: input.errors,
+        gaps: input.gaps,
+        findings,
+        passed: Vec::new(),
+        not_checked: Vec::new(),
+        changes: conversion.changes,
+        outcomes: conversion.outcomes,
+        pages: pages(&rules),
+    };
+    inputs::only_namespaces(&mut report, &args.input.namespace);
+    terminal.show(&report, &args.gate.output)?;
+    if let Some(folder) = &args.output_dir {
+        if !report.errors.is_empty() {
+            return Err(CliError::Usage {
+                message: "nothing was written, because the input has errors".to_owned(),
+                help: "correct them, or leave those files out".to_owned(),
+            });
+        }
+        write::objects(folder, &report.changes)?;
+        let files = counted(report.changes.len(), "file");
+        terminal.remark(&format!("wrote {files} below `{}`", folder.display()));
+    }
+    Ok(output::exit(&report, args.fail_on))
+}

@@ -1,0 +1,60 @@
+//! The command line: clap types, and one thin file per subcommand.
+
+pub mod args;
+mod completions;
+mod convert;
+mod error;
+mod explain;
+mod inputs;
+mod output;
+mod precheck;
+mod snapshot;
+mod write;
+
+use crate::exit::Exit;
+use args::{Cli, Command};
+use clap::{CommandFactory as _, Parser as _};
+pub use error::CliError;
+use output::Terminal;
+use std::io;
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn run() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() {
+                Exit::BadInput
+            } else {
+                Exit::Good
+            };
+            // Nobody is left to tell if even this cannot be printed.
+            let _ = error.print();
+            return code;
+        }
+    };
+    let terminal = Terminal::new(&cli.look);
+    let result = match cli.command {
+        Command::Precheck(args) => precheck::run(&args, &terminal),
+        Command::Convert(args) => convert::run(&args, &terminal),
+        Command::Snapshot(args) => snapshot::run(&args, &terminal),
+        Command::Explain(args) => explain::run(&args, &terminal),
+        Command::Completions(args) => completions::run(args.shell),
+    };
+    match result {
+        Ok(exit) => exit,
+        // The reader of our output went away, as `head` does: no reason to complain.
+        Err(CliError::Output { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
+        Err(error) => {
+            terminal.complain(&error);
+            error.exit()
+        }
+    }
+}
+
+/// The whole command line, for completions and tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
