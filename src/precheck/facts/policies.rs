@@ -10,6 +10,7 @@ use model::security::{
     WorkloadSelector,
 };
 use model::{FieldPath, Kind, Object};
+use rayon::prelude::*;
 use rules::facts::{PeerAuthentication, Policy, RequestAuthentication, RootPolicy};
 use semantics::ztunnel;
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ pub fn authorization(index: &Index<'_>) -> Vec<SubjectFacts> {
     let policies = &index.mesh.authorization_policies;
     let twins = authorization_twins(policies);
     policies
-        .iter()
+        .par_iter()
         .map(|policy| of_authorization(index, policy, &twins))
         .collect()
 }
