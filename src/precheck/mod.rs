@@ -3,11 +3,10 @@
 mod facts;
 
 use crate::finding::Finding;
-use cel::Context;
 use facts::{MeshOfFacts, SubjectFacts, SubjectSet};
 use model::Mesh;
 use rayon::prelude::*;
-use rules::expression::Variables;
+use rules::expression::{Context, Variables};
 use rules::{Facts, Rule, RuleError, RuleSet};
 use std::collections::BTreeSet;
 use std::path::PathBuf;

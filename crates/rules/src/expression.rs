@@ -6,9 +6,11 @@ use crate::schema::{Facts, Record};
 use cel::common::types::{CelList, CelString, LIST_TYPE};
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
-use cel::{Context, Env, ExecutionError, Program, Value, extensions};
+use cel::{Env, ExecutionError, Program, Value, extensions};
 use model::Mark;
 use std::sync::{Arc, LazyLock};
+
+pub use cel::Context;
 
 /// How many elements `listed` writes out.
 const LISTED: usize = 3;

@@ -154,7 +154,7 @@ pub fn cni_values<'a>(root: &Located<'a>) -> Option<(Located<'a>, Option<Located
         "chained",
     ];
     let is_ours = |part: &Located<'_>| KEYS.iter().any(|key| part.at(&[key]).is_some());
-    let by_name = root.file().contains("cni") && !root.file().contains("cilium");
+    let by_name = root.is_named_after("cni") && !root.is_named_after("cilium");
     for chart in [Some(root.clone()), root.at(&["istio-cni"])]
         .into_iter()
         .flatten()

@@ -146,7 +146,7 @@ fn istiod_values<'a>(document: &Located<'a>) -> Option<Located<'a>> {
             || part
                 .at(&["env"])
                 .is_some_and(|env| env.node.entries().iter().any(|e| e.key.starts_with("PILOT_")))
-            || (has(&["profile"]) && part.file().contains("istiod"))
+            || (has(&["profile"]) && part.is_named_after("istiod"))
     };
     if is_istiods(document) {
         return Some(document.clone());
