@@ -43,7 +43,7 @@ fn shown(input: &Input, conversion: &Conversion) -> String {
             "\n--- {} from {}\n{}",
             change.id,
             change.from,
-            model::yaml::to_text(&change.after)
+            change.after.text()
         )
         .unwrap();
     }
@@ -71,7 +71,7 @@ fn converting_the_output_again_changes_nothing() {
         let first = convert(&read(&entry.path()).mesh);
         let mut both = original;
         for change in &first.changes {
-            write!(both, "\n---\n{}", model::yaml::to_text(&change.after)).unwrap();
+            write!(both, "\n---\n{}", change.after.text()).unwrap();
         }
         let input = read_texts(&[Text {
             name: "both.yaml".into(),

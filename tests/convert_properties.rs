@@ -135,7 +135,7 @@ fn new_table(conversion: &Conversion) -> RouteTable<String> {
         .iter()
         .filter(|c| c.id.kind == Kind::HttpRoute)
         .flat_map(|change| {
-            let route = Node::from(change.after.clone());
+            let route = Node::from(change.after.to_json());
             route.at(&["spec", "rules"]).unwrap().items().to_vec()
         });
     RouteTable::by_specificity(rules.flat_map(|rule| {
@@ -288,7 +288,7 @@ fn attached(conversion: &Conversion, name: &str) -> Vec<AuthorizationPolicy> {
         .iter()
         .filter(|c| c.id.kind == Kind::AuthorizationPolicy);
     let specs = policies.map(|change| {
-        let content = model::yaml::to_text(&change.after);
+        let content = change.after.text().to_owned();
         read_texts(&[Text {
             name: "new.yaml".into(),
             content,
@@ -367,7 +367,7 @@ proptest! {
         documents.extend(guarded_mesh(&policies, 2, Some(1)));
         let shown = |documents: &[Json]| {
             let conversion = convert(&mesh(documents));
-            conversion.changes.iter().map(|c| model::yaml::to_text(&c.after)).collect::<Vec<_>>()
+            conversion.changes.iter().map(|c| c.after.text().to_owned()).collect::<Vec<_>>()
         };
         let forwards = shown(&documents);
         documents.reverse();
@@ -382,7 +382,7 @@ proptest! {
         let mut documents = routed_mesh(&rules);
         documents.extend(guarded_mesh(&policies, 2, None));
         let first = convert(&mesh(&documents));
-        documents.extend(first.changes.iter().map(|c| c.after.clone()));
+        documents.extend(first.changes.iter().map(|c| c.after.to_json()));
         let second = convert(&mesh(&documents));
         prop_assert!(second.changes.is_empty(), "{:?}", second.changes);
     }

@@ -96,14 +96,14 @@ fn rich(command: Command) -> Report {
             Change {
                 id: id(Kind::AuthorizationPolicy, "viewer-waypoint"),
                 from: policy.clone(),
-                before: Some(before),
-                after,
+                before: Some((&before).into()),
+                after: (&after).into(),
             },
             Change {
                 id: id(Kind::HttpRoute, "reviews"),
                 from: service.clone(),
                 before: None,
-                after: route,
+                after: (&route).into(),
             },
         ],
         outcomes: vec![

@@ -1,5 +1,5 @@
-//! A generated mesh of any size, in the shape of real ones: 50 services to a namespace, each with a Deployment
-//! of one version, a VirtualService of three rules and an AuthorizationPolicy of layer 7.
+//! A generated mesh of any size, in the shape of real ones: 50 services to a namespace, each with a
+//! VirtualService of three rules and an AuthorizationPolicy of layer 7.
 
 use std::fmt::Write as _;
 
@@ -32,29 +32,6 @@ spec:
   - name: http
     port: 80
     targetPort: 8080
----
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: app-{app}
-  namespace: ns-{namespace}
-spec:
-  replicas: 2
-  selector:
-    matchLabels:
-      app: app-{app}
-  template:
-    metadata:
-      labels:
-        app: app-{app}
-        version: v1
-    spec:
-      serviceAccountName: app-{app}
-      containers:
-      - name: app
-        image: registry.example/app:1.2.3
-        ports:
-        - containerPort: 8080
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService

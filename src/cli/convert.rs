@@ -55,9 +55,8 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
             ));
         }
     }
-    Ok(output::exit(
-        &report,
-        args.fail_on,
-        inputs::is_refused(&input.mesh),
-    ))
+    let exit = output::exit(&report, args.fail_on, inputs::is_refused(&input.mesh));
+    // The program ends here; taking a large mesh apart piece by piece would only delay it.
+    std::mem::forget((input.mesh, report));
+    Ok(exit)
 }

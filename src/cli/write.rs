@@ -12,14 +12,9 @@ const MANAGED_BY: &[&str] = &["metadata", "labels", "app.kubernetes.io/managed-b
 /// Writes every new object to `NAMESPACE/KIND-NAME.yaml`. All files are looked at before the first is written.
 /// Gives the files of earlier runs that are left over.
 pub fn objects(folder: &Path, changes: &[Change]) -> Result<Vec<PathBuf>, CliError> {
-    let files: Vec<(PathBuf, String)> = changes
+    let files: Vec<(PathBuf, &str)> = changes
         .iter()
-        .map(|change| {
-            (
-                folder.join(file_name(change)),
-                model::yaml::to_text(&change.after),
-            )
-        })
+        .map(|change| (folder.join(file_name(change)), change.after.text()))
         .collect();
     for (path, _) in &files {
         if path.symlink_metadata().is_ok() && !is_ours(path) {
@@ -44,7 +39,7 @@ pub fn objects(folder: &Path, changes: &[Change]) -> Result<Vec<PathBuf>, CliErr
 }
 
 /// Files of ours below the folder that this run did not write: their objects are no longer made.
-fn left_over(folder: &Path, files: &[(PathBuf, String)]) -> Vec<PathBuf> {
+fn left_over(folder: &Path, files: &[(PathBuf, &str)]) -> Vec<PathBuf> {
     let entries = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten();
         entries.filter_map(|entry| Some(entry.ok()?.path()))

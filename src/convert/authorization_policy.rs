@@ -480,8 +480,8 @@ fn change(context: &Context<'_>, object: &Policy, name: &str, rules: &[Json], se
     Change {
         id,
         from: object.id.clone(),
-        before: Some(wrap(old)),
-        after: wrap(Json::Object(spec)),
+        before: Some((&wrap(old)).into()),
+        after: (&wrap(Json::Object(spec))).into(),
     }
 }
 

@@ -252,10 +252,11 @@ impl<'a> Context<'a> {
     /// Whether an earlier run made the very same object.
     #[must_use]
     pub fn exists(&self, change: &Change) -> bool {
-        let spec = change.after.get("spec").cloned().map(Node::from);
-        self.ours.get(&change.id).is_some_and(|ours| {
-            spec.is_some_and(|spec| ours.raw.get("spec").is_some_and(|old| same(old, &spec)))
-        })
+        let Some(ours) = self.ours.get(&change.id) else {
+            return false;
+        };
+        let new = Node::from(change.after.to_json());
+        matches!((ours.raw.get("spec"), new.get("spec")), (Some(old), Some(new)) if same(old, new))
     }
 
     /// A name for a new object made from `from`: `base`, or with a number where that is taken by an object

@@ -20,15 +20,35 @@ const MAX_HEADER: usize = 4096;
 /// `HTTPRouteMatch.headers`, `.queryParams`.
 const MAX_VALUES: usize = 16;
 
+/// A condition of a VirtualService.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// As it was written.
+    pub meaning: RequestMatch,
+    /// In the forms that an HTTPRoute has; matches the same requests.
+    pub condition: RequestMatch,
+}
+
+impl Match {
+    /// Every request.
+    pub fn any() -> Self {
+        Self {
+            meaning: RequestMatch::any(),
+            condition: RequestMatch::any(),
+        }
+    }
+}
+
 /// Says of everything in a match that an HTTPRoute cannot express why it cannot, and gives the condition in
 /// the forms that it can; `None` if something stood in the way.
 pub fn convert(
     wanted: &HttpMatchRequest,
     path: &FieldPath,
     notes: &mut Notes<'_, VirtualService>,
-) -> Option<RequestMatch> {
+) -> Option<Match> {
     name_unsupported(wanted, path, notes);
-    let mut condition = request_match(wanted).ok()?;
+    let meaning = request_match(wanted).ok()?;
+    let mut condition = meaning.clone();
     condition.path = convert_path(condition.path, &path.key("uri"), notes)?;
     if let Some(method) = &condition.method
         && !METHODS.contains(&method.as_str())
@@ -67,7 +87,7 @@ pub fn convert(
             convert_value(name, value, limit, &path.key(name), notes)?;
         }
     }
-    Some(condition)
+    Some(Match { meaning, condition })
 }
 
 /// Conditions that have no form in an HTTPRoute, each with the reason.

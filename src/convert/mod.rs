@@ -52,6 +52,32 @@ pub struct Outcome {
     pub disposition: Disposition,
 }
 
+/// An object as YAML text: what is written to files and shown in diffs, and a tenth of the size of its tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest(Box<str>);
+
+impl Manifest {
+    /// The object as block YAML, ending in a line feed.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The object as a tree.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let chunk = model::yaml::documents(&self.0).first().copied();
+        let node = chunk.and_then(|chunk| model::yaml::parse(chunk).ok().flatten());
+        node.as_ref().map_or(Json::Null, Json::from)
+    }
+}
+
+impl From<&Json> for Manifest {
+    fn from(object: &Json) -> Self {
+        Self(model::yaml::to_text(object).into())
+    }
+}
+
 /// A new object.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -61,9 +87,9 @@ pub struct Change {
     pub from: ObjectRef,
     /// That object as it would read in the new one's place, where the kinds are the same: what a diff
     /// compares with.
-    pub before: Option<serde_json::Value>,
+    pub before: Option<Manifest>,
     /// The object, with `apiVersion`, `kind`, `metadata` and `spec` in this order.
-    pub after: serde_json::Value,
+    pub after: Manifest,
 }
 
 /// The whole answer.

@@ -9,8 +9,16 @@ const MAX_PATH_VALUE: usize = 1024;
 /// An expression that matches the empty text: raises a pattern's rank without changing what it matches.
 const PADDING: &str = "(?:)";
 
-/// A condition in an HTTPRoute's form, and the number of the action that follows from it.
-pub type Entry = (RequestMatch, usize);
+/// A condition with what follows from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The condition as it was written, which says best what it can overlap with.
+    pub meaning: RequestMatch,
+    /// The condition in an HTTPRoute's form.
+    pub condition: RequestMatch,
+    /// The number of the action.
+    pub action: usize,
+}
 
 /// How the order was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +57,18 @@ pub fn keep_order(entries: &mut [Entry], ties: Ties) -> Result<Arrangement, Unor
     if is_kept(entries, ties) {
         return Ok(Arrangement::AsWritten);
     }
-    for (condition, _) in entries.iter_mut() {
+    for Entry { condition, .. } in entries.iter_mut() {
         condition.path = PathMatch::Regex(pattern(&condition.path));
     }
     for index in (0..entries.len()).rev() {
         let (before, after) = entries.split_at_mut(index + 1);
-        let (condition, action) = &mut before[index];
-        for (later, later_action) in after.iter() {
-            if action == later_action || is_before(condition, later, ties) || !overlap(condition, later) {
-                continue;
+        let earlier = &mut before[index];
+        for later in after.iter() {
+            if !is_free(earlier, later, ties) {
+                pad_beyond(&mut earlier.condition.path, length(&later.condition.path));
             }
-            pad_beyond(&mut condition.path, length(&later.path));
         }
-        if length(&condition.path) > MAX_PATH_VALUE {
+        if length(&earlier.condition.path) > MAX_PATH_VALUE {
             return Err(Unorderable);
         }
     }
@@ -76,11 +83,18 @@ pub fn keep_order(entries: &mut [Entry], ties: Ties) -> Result<Arrangement, Unor
 /// order given.
 #[must_use]
 pub fn is_kept(entries: &[Entry], ties: Ties) -> bool {
-    entries.iter().enumerate().all(|(index, (condition, action))| {
-        entries[index + 1..].iter().all(|(later, later_action)| {
-            action == later_action || is_before(condition, later, ties) || !overlap(condition, later)
-        })
+    entries.iter().enumerate().all(|(index, earlier)| {
+        entries[index + 1..]
+            .iter()
+            .all(|later| is_free(earlier, later, ties))
     })
+}
+
+/// Whether two conditions are tried in the order given, or in any order to the same effect.
+fn is_free(earlier: &Entry, later: &Entry, ties: Ties) -> bool {
+    earlier.action == later.action
+        || is_before(&earlier.condition, &later.condition, ties)
+        || !overlap(&earlier.meaning, &later.meaning)
 }
 
 fn is_before(earlier: &RequestMatch, later: &RequestMatch, ties: Ties) -> bool {
@@ -121,13 +135,15 @@ mod tests {
     use super::*;
 
     fn entry(path: PathMatch, action: usize) -> Entry {
-        (
-            RequestMatch {
-                path,
-                ..RequestMatch::any()
-            },
+        let condition = RequestMatch {
+            path,
+            ..RequestMatch::any()
+        };
+        Entry {
+            meaning: condition.clone(),
+            condition,
             action,
-        )
+        }
     }
 
     #[test]
@@ -137,7 +153,7 @@ mod tests {
             entry(PathMatch::Any, 1),
         ];
         assert_eq!(keep_order(&mut entries, Ties::InOrder), Ok(Arrangement::Padded));
-        assert_eq!(entries[1].0.path, PathMatch::Regex("/.*".into()));
+        assert_eq!(entries[1].condition.path, PathMatch::Regex("/.*".into()));
     }
 
     #[test]

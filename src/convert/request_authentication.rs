@@ -158,7 +158,7 @@ fn change(context: &Context<'_>, object: &Authentication, name: &str, services: 
     Change {
         id,
         from: object.id.clone(),
-        before: Some(wrap(old)),
-        after: wrap(Json::Object(spec)),
+        before: Some((&wrap(old)).into()),
+        after: (&wrap(Json::Object(spec))).into(),
     }
 }

@@ -3,6 +3,7 @@
 use super::backend::Backends;
 use super::context::{Context, Host};
 use super::http_action::{self, Action};
+use super::http_match::Match;
 use super::notes::Notes;
 use super::order::{self, Arrangement, Ties};
 use super::{Change, Disposition, Sink, backend, http_match};
@@ -22,7 +23,7 @@ const MAX_ROUTE_MATCHES: usize = 128;
 #[derive(Debug, Clone, PartialEq)]
 struct Rule {
     name: Option<String>,
-    matches: Vec<RequestMatch>,
+    matches: Vec<Match>,
     action: Action,
 }
 
@@ -326,10 +327,10 @@ fn rules_for_port(
             }
         }
         if rule.matches.is_empty() {
-            matches.push(RequestMatch::any());
+            matches.push(Match::any());
         }
         let action = http_action::convert(rule, &path, &backends, notes);
-        let ends = matches.iter().any(RequestMatch::is_catch_all);
+        let ends = matches.iter().any(|m| m.meaning.is_catch_all());
         if let Some(action) = action
             && !matches.is_empty()
         {
@@ -381,7 +382,16 @@ fn keep_order(rules: &mut [Rule], notes: &mut Notes<'_, VirtualService>) -> bool
                 actions.push(&rule.action);
                 actions.len() - 1
             });
-        entries.extend(rule.matches.iter().map(|condition| (condition.clone(), number)));
+        entries.extend(
+            rule.matches
+                .iter()
+                .cloned()
+                .map(|Match { meaning, condition }| order::Entry {
+                    meaning,
+                    condition,
+                    action: number,
+                }),
+        );
     }
     let matches = entries.len();
     let ties = if rules.len() > MAX_RULES
@@ -408,7 +418,11 @@ fn keep_order(rules: &mut [Rule], notes: &mut Notes<'_, VirtualService>) -> bool
         rule.matches = entries
             .by_ref()
             .take(rule.matches.len())
-            .map(|(condition, _)| condition)
+            .map(
+                |order::Entry {
+                     meaning, condition, ..
+                 }| Match { meaning, condition },
+            )
             .collect();
     }
     true
@@ -461,7 +475,7 @@ fn routes(
             };
             let id = context.free_name(object.namespace(), &Kind::HttpRoute, &name, &object.id);
             Change {
-                after: route_json(object, &id, service, port, &group),
+                after: (&route_json(object, &id, service, port, &group)).into(),
                 id,
                 from: object.id.clone(),
                 before: None,
@@ -494,10 +508,13 @@ fn rule_json(rule: &Rule) -> Json {
     if let Some(name) = &rule.name {
         fields.insert("name".into(), json!(name));
     }
-    if rule.matches != [RequestMatch::any()] {
+    if !matches!(rule.matches.as_slice(), [only] if only.condition == RequestMatch::any()) {
         fields.insert(
             "matches".into(),
-            rule.matches.iter().map(http_match::to_json).collect(),
+            rule.matches
+                .iter()
+                .map(|m| http_match::to_json(&m.condition))
+                .collect(),
         );
     }
     if !rule.action.filters.is_empty() {

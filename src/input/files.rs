@@ -16,6 +16,8 @@ use std::sync::Arc;
 const STDIN: &str = "<stdin>";
 /// Extensions that are read in folders; a file that is named is read whatever it is called.
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json", "conflist"];
+/// How many documents a thread reads at a time: enough to be worth the distribution.
+const CHUNKS_PER_TASK: usize = 128;
 /// Larger files are no manifests.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -101,17 +103,14 @@ fn read_text(text: &Text) -> Vec<Parts> {
         return vec![parts];
     }
     let chunks = yaml::documents(&text.content);
-    let read = |chunk: &yaml::Chunk<'_>| {
+    let read = |group: &[yaml::Chunk<'_>]| {
         let mut parts = Parts::default();
-        parts.read_chunk(*chunk, &origin);
+        for chunk in group {
+            parts.read_chunk(*chunk, &origin);
+        }
         parts
     };
-    // A file with few documents is not worth the distribution over threads.
-    if chunks.len() < 64 {
-        chunks.iter().map(read).collect()
-    } else {
-        chunks.par_iter().map(read).collect()
-    }
+    chunks.par_chunks(CHUNKS_PER_TASK).map(read).collect()
 }
 
 fn list(path: &Path, files: &mut Vec<PathBuf>, errors: &mut Vec<Finding>) {

@@ -14,23 +14,25 @@ pub struct Line {
 
 /// The lines of the diff: a new object whole, of a changed one what is near a change.
 pub fn lines(change: &Change) -> Vec<Line> {
-    let before = change
-        .before
-        .as_ref()
-        .map(model::yaml::to_text)
-        .unwrap_or_default();
-    let after = model::yaml::to_text(&change.after);
-    let diff = TextDiff::from_lines(before.as_str(), after.as_str());
+    let Some(before) = &change.before else {
+        return change.after.text().lines().map(added).collect();
+    };
+    let diff = TextDiff::from_lines(before.text(), change.after.text());
     let mut lines = Vec::new();
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
-        if change.before.is_some() {
-            let text = hunk.header().to_string();
-            lines.push(Line { tag: None, text });
-        }
+        let text = hunk.header().to_string();
+        lines.push(Line { tag: None, text });
         lines.extend(hunk.iter_changes().map(|line| Line {
             tag: Some(line.tag()),
             text: format!("{}{}", line.tag(), clean(line.value().trim_end_matches('\n'))),
         }));
     }
     lines
+}
+
+fn added(line: &str) -> Line {
+    Line {
+        tag: Some(ChangeTag::Insert),
+        text: format!("+{}", clean(line)),
+    }
 }

@@ -85,8 +85,8 @@ struct ChangeV1<'a> {
     object: ObjectV1<'a>,
     from: ObjectV1<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<&'a serde_json::Value>,
-    after: &'a serde_json::Value,
+    before: Option<serde_json::Value>,
+    after: serde_json::Value,
 }
 
 #[derive(Serialize)]
@@ -128,8 +128,8 @@ fn mirror(report: &Report) -> ReportV1<'_> {
             .map(|change| ChangeV1 {
                 object: object(&change.id),
                 from: object(&change.from),
-                before: change.before.as_ref(),
-                after: &change.after,
+                before: change.before.as_ref().map(crate::convert::Manifest::to_json),
+                after: change.after.to_json(),
             })
             .collect(),
         outcomes: report

@@ -204,13 +204,16 @@ impl<T: Decode> Decode for Box<T> {
 impl<T: Decode> Decode for Vec<T> {
     fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
         match &node.value {
-            Value::Seq(items) => Some(
-                items
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(index, item)| decoder.item(index, item))
-                    .collect(),
-            ),
+            Value::Seq(items) => {
+                let mut values = Vec::with_capacity(items.len());
+                values.extend(
+                    items
+                        .iter()
+                        .enumerate()
+                        .filter_map(|(index, item)| decoder.item(index, item)),
+                );
+                Some(values)
+            }
             _ => decoder.expected(node, "a list"),
         }
     }

@@ -1,6 +1,7 @@
 //! The tree that every document becomes before it gets a type: plain values, each with its place.
 
 use crate::source::{FieldPath, Mark, Segment};
+use std::sync::Arc;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +37,7 @@ pub struct Entry {
     /// Where the key stands.
     pub mark: Mark,
     /// The key.
-    pub key: Box<str>,
+    pub key: Arc<str>,
     /// The value under the key.
     pub node: Node,
 }

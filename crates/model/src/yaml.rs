@@ -7,7 +7,9 @@ use crate::scalar::resolve_plain;
 use crate::source::Mark;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// How deep values may be nested: more is a mistake or an attack.
 const MAX_DEPTH: usize = 200;
@@ -226,6 +228,7 @@ impl<'a> Builder<'a> {
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
+                items.shrink_to_fit();
                 return Ok(Value::Seq(items));
             }
             items.push(self.node(event, span, depth + 1)?);
@@ -235,7 +238,7 @@ impl<'a> Builder<'a> {
     fn mapping(&mut self, depth: usize) -> Result<Value, SyntaxError> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut merged: Vec<Entry> = Vec::new();
-        let mut seen: HashSet<Box<str>> = HashSet::new();
+        let mut seen: HashSet<Arc<str>> = HashSet::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -276,27 +279,28 @@ impl<'a> Builder<'a> {
                 entries.push(entry);
             }
         }
+        entries.shrink_to_fit();
         Ok(Value::Map(entries))
     }
 
-    fn key(&mut self, event: Event<'a>, span: Span) -> Result<(Box<str>, Mark), SyntaxError> {
+    fn key(&mut self, event: Event<'a>, span: Span) -> Result<(Arc<str>, Mark), SyntaxError> {
         let mark = self.mark(span.start);
         match event {
             Event::Scalar(text, _, anchor, _) => {
-                let key: Box<str> = text.into();
+                let key = interned(&text);
                 if anchor > 0 {
                     self.anchors.insert(
                         anchor,
                         Node {
                             mark,
-                            value: Value::Str(key.clone()),
+                            value: Value::Str((*key).into()),
                         },
                     );
                 }
                 Ok((key, mark))
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor).and_then(Node::scalar_text) {
-                Some(key) => Ok((key.into(), mark)),
+                Some(key) => Ok((interned(&key), mark)),
                 None => Err(self.key_error(span)),
             },
             _ => Err(self.key_error(span)),
@@ -383,6 +387,26 @@ fn advice(message: &str) -> &'static str {
         .iter()
         .find(|(part, _)| message.contains(part))
         .map_or("correct the text at this place", |(_, advice)| advice)
+}
+
+/// How many different keys are remembered: the fields of all kinds are fewer, labels without end are not kept.
+const MAX_KEYS: usize = 4096;
+
+/// One copy of each key for all documents that a thread reads.
+fn interned(key: &str) -> Arc<str> {
+    thread_local! {
+        static KEYS: RefCell<HashSet<Arc<str>>> = RefCell::default();
+    }
+    KEYS.with_borrow_mut(|keys| {
+        if let Some(known) = keys.get(key) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = key.into();
+        if keys.len() < MAX_KEYS {
+            keys.insert(Arc::clone(&new));
+        }
+        new
+    })
 }
 
 fn count(node: &Node) -> usize {
