@@ -34,7 +34,7 @@ Register-ArgumentCompleter -Native -CommandName 'mesh-migrate' -ScriptBlock {
             [CompletionResult]::new('precheck', 'precheck', [CompletionResultType]::ParameterValue, 'Find what stands in the way of ambient mode')
             [CompletionResult]::new('convert', 'convert', [CompletionResultType]::ParameterValue, 'Rewrite the configuration that ambient mode reads differently')
             [CompletionResult]::new('snapshot', 'snapshot', [CompletionResultType]::ParameterValue, 'Save what the program reads of a cluster to a file')
-            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Print the page of a rule or message')
+            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Print the page of a rule or message, or list them all')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completions of a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -137,7 +137,7 @@ Register-ArgumentCompleter -Native -CommandName 'mesh-migrate' -ScriptBlock {
             [CompletionResult]::new('precheck', 'precheck', [CompletionResultType]::ParameterValue, 'Find what stands in the way of ambient mode')
             [CompletionResult]::new('convert', 'convert', [CompletionResultType]::ParameterValue, 'Rewrite the configuration that ambient mode reads differently')
             [CompletionResult]::new('snapshot', 'snapshot', [CompletionResultType]::ParameterValue, 'Save what the program reads of a cluster to a file')
-            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Print the page of a rule or message')
+            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Print the page of a rule or message, or list them all')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completions of a shell')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break

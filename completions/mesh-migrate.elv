@@ -31,7 +31,7 @@ set edit:completion:arg-completer[mesh-migrate] = {|@words|
             cand precheck 'Find what stands in the way of ambient mode'
             cand convert 'Rewrite the configuration that ambient mode reads differently'
             cand snapshot 'Save what the program reads of a cluster to a file'
-            cand explain 'Print the page of a rule or message'
+            cand explain 'Print the page of a rule or message, or list them all'
             cand completions 'Print the completions of a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -128,7 +128,7 @@ set edit:completion:arg-completer[mesh-migrate] = {|@words|
             cand precheck 'Find what stands in the way of ambient mode'
             cand convert 'Rewrite the configuration that ambient mode reads differently'
             cand snapshot 'Save what the program reads of a cluster to a file'
-            cand explain 'Print the page of a rule or message'
+            cand explain 'Print the page of a rule or message, or list them all'
             cand completions 'Print the completions of a shell'
             cand help 'Print this message or the help of the given subcommand(s)'
         }

@@ -35,7 +35,7 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -s V -l version 
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "precheck" -d 'Find what stands in the way of ambient mode'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "convert" -d 'Rewrite the configuration that ambient mode reads differently'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "snapshot" -d 'Save what the program reads of a cluster to a file'
-complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "explain" -d 'Print the page of a rule or message'
+complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "explain" -d 'Print the page of a rule or message, or list them all'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "completions" -d 'Print the completions of a shell'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand precheck" -s f -l filename -d 'Read manifests from a file, a folder with everything below it, or standard input (-)' -r -F
@@ -108,6 +108,6 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand completions" -
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "precheck" -d 'Find what stands in the way of ambient mode'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "convert" -d 'Rewrite the configuration that ambient mode reads differently'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "snapshot" -d 'Save what the program reads of a cluster to a file'
-complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "explain" -d 'Print the page of a rule or message'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "explain" -d 'Print the page of a rule or message, or list them all'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "completions" -d 'Print the completions of a shell'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -11,7 +11,7 @@ pub enum Exit {
     Findings = 1,
     /// Wrong usage, or input that cannot be read.
     BadInput = 2,
-    /// The cluster could not be reached, or refused.
+    /// The cluster could not be reached, or refused to show a part of what a gate asks for.
     Cluster = 3,
     /// A step failed and was stopped safely.
     Stopped = 4,
@@ -23,7 +23,7 @@ Exit codes:
   0  nothing to do, or no finding at or above --fail-on
   1  findings at or above --fail-on
   2  wrong usage, or input that cannot be read (everything readable is still answered)
-  3  the cluster could not be reached, or refused
+  3  the cluster could not be reached, or refused to show a part of itself
   4  a step failed and was stopped safely";
 
 impl From<Exit> for ExitCode {

@@ -250,3 +250,16 @@ spec: {action: DENY, rules: [{}]}
     assert!(failed[0].missing.contains("a.yaml:3:12"), "{failed:?}");
     assert!(!answer.passed.iter().any(|p| p.code == "ACME1002"));
 }
+
+#[test]
+fn a_bad_rule_does_not_compile() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules");
+    fs::create_dir(&rules).unwrap();
+    fs::write(rules.join(FILE), GOOD.replace("policy.name", "policy.nam")).unwrap();
+    let error = rules::build::rule_table(&rules).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "rules: \nrules/ACME1001-own-rule.yaml:9:30: `policy` has no fact `nam`; did you mean `name`?"
+    );
+}

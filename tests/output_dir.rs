@@ -91,20 +91,61 @@ fn nothing_is_written_if_the_input_has_errors() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn files_of_an_earlier_run_are_named_and_left_alone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("out");
+    let old = folder.join("bookinfo/httproute-old.yaml");
+    let foreign = folder.join("bookinfo/kustomization.yaml");
+    std::fs::create_dir_all(old.parent().unwrap()).unwrap();
+    std::fs::write(
+        &old,
+        "metadata: {labels: {app.kubernetes.io/managed-by: mesh-migrate}}\n",
+    )
+    .unwrap();
+    std::fs::write(&foreign, "resources: []\n").unwrap();
+    let output = convert(&["--sample", "bookinfo"], &folder);
+    assert_eq!(output.status.code(), Some(0));
+    let remarks = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        remarks.contains("httproute-old.yaml` is of an earlier run"),
+        "{remarks}"
+    );
+    assert!(!remarks.contains("kustomization"), "{remarks}");
+    assert!(old.exists() && foreign.exists());
+}
+
+/// Runs the program for a reader that goes away at once, as `head -0` does.
+fn unread(arguments: &[&str]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mesh-migrate"))
         .env_clear()
-        .args(["convert", "--dry-run", "--sample", "bookinfo", "-o", "json"])
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_reader_that_goes_away_changes_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("out");
+    let out = folder.to_str().unwrap();
+    for (arguments, expected) in [
+        (
+            &["convert", "--dry-run", "--sample", "bookinfo", "-o", "json"][..],
+            0,
+        ),
+        (&["precheck", "--sample", "bookinfo"], 1),
+        (&["convert", "--sample", "bookinfo", "--output-dir", out], 0),
+        (&["completions", "bash"], 0),
+        (&["explain"], 0),
+    ] {
+        let output = unread(arguments);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(expected), "{arguments:?}: {errors}");
+        assert!(!errors.contains("error"), "{arguments:?}: {errors}");
+    }
+    assert!(!files(&folder).is_empty());
 }

@@ -38,7 +38,7 @@ pub enum Command {
     /// Save what the program reads of a cluster to a file
     #[command(after_help = SNAPSHOT_EXAMPLES)]
     Snapshot(SnapshotArgs),
-    /// Print the page of a rule or message
+    /// Print the page of a rule or message, or list them all
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
     /// Print the completions of a shell
@@ -71,7 +71,8 @@ Examples:
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   mesh-migrate explain MM2003
-  mesh-migrate explain duplicate-key";
+  mesh-migrate explain duplicate-key
+  mesh-migrate explain";
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   mesh-migrate completions bash > /etc/bash_completion.d/mesh-migrate
@@ -275,8 +276,8 @@ pub struct SnapshotArgs {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A code such as MM2003, or its name
-    pub code: String,
+    /// A code such as MM2003, or its name; without it, all are listed
+    pub code: Option<String>,
     /// Also know the rules in this folder; repeatable
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub rules: Vec<PathBuf>,

@@ -1,20 +1,14 @@
 //! `mesh-migrate completions`.
 
 use super::CliError;
+use super::output::Terminal;
 use crate::exit::Exit;
 use clap_complete::Shell;
-use std::io::{self, Write as _};
 
 /// Prints the completions of a shell.
-pub fn run(shell: Shell) -> Result<Exit, CliError> {
+pub fn run(shell: Shell, terminal: &Terminal) -> Result<Exit, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut super::command(), "mesh-migrate", &mut script);
-    io::stdout()
-        .lock()
-        .write_all(&script)
-        .map_err(|source| CliError::Output {
-            target: "standard output".to_owned(),
-            source,
-        })?;
+    terminal.print(|out| out.write_all(&script))?;
     Ok(Exit::Good)
 }

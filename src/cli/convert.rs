@@ -36,7 +36,7 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
         outcomes: conversion.outcomes,
         pages: pages(&rules),
     };
-    inputs::only_namespaces(&mut report, &args.input.namespace);
+    inputs::only_namespaces(&mut report, &args.input.namespace, &rules);
     terminal.show(&report, &args.gate.output)?;
     if let Some(folder) = &args.output_dir {
         if !report.errors.is_empty() {
@@ -45,9 +45,19 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
                 help: "correct them, or leave those files out".to_owned(),
             });
         }
-        write::objects(folder, &report.changes)?;
+        let left_over = write::objects(folder, &report.changes)?;
         let files = counted(report.changes.len(), "file");
         terminal.remark(&format!("wrote {files} below `{}`", folder.display()));
+        for path in left_over {
+            terminal.remark(&format!(
+                "`{}` is of an earlier run and was not made by this one; remove it if nothing uses it",
+                path.display()
+            ));
+        }
     }
-    Ok(output::exit(&report, args.fail_on))
+    Ok(output::exit(
+        &report,
+        args.fail_on,
+        inputs::is_refused(&input.mesh),
+    ))
 }

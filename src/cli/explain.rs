@@ -7,12 +7,19 @@ use super::precheck::load_rules;
 use crate::exit::Exit;
 use crate::pages::{Page, pages};
 use crate::report::{Look, wrapped};
+use comfy_table::{ContentArrangement, Table, presets};
+use rules::Rule;
 use std::io;
 
-/// Prints the page of a code or name.
+/// Prints the page of a code or name, or the list of all.
 pub fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<Exit, CliError> {
-    let pages = pages(&load_rules(&args.rules)?);
-    let wanted = args.code.trim();
+    let rules = load_rules(&args.rules)?;
+    let pages = pages(&rules);
+    let Some(code) = &args.code else {
+        terminal.print(|out| list(&pages, terminal.look, out))?;
+        return Ok(Exit::Good);
+    };
+    let wanted = code.trim();
     let Some(page) = pages
         .iter()
         .find(|p| p.id.eq_ignore_ascii_case(wanted) || p.name.eq_ignore_ascii_case(wanted))
@@ -22,15 +29,37 @@ pub fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<Exit, CliError> {
             message: format!("there is no rule or message `{wanted}`"),
             help: match nearest(&wanted.to_uppercase(), names.clone()).or_else(|| nearest(wanted, names)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "codes are shown in brackets by precheck and convert, for example MM2003".to_owned(),
+                None => "list all with: mesh-migrate explain".to_owned(),
             },
         });
     };
-    terminal.print(|out| show(page, terminal.look, out))?;
+    terminal.print(|out| show(page, rules.get(&page.id), terminal.look, out))?;
     Ok(Exit::Good)
 }
 
-fn show(page: &Page, look: Look, out: &mut dyn io::Write) -> io::Result<()> {
+fn list(pages: &[Page], look: Look, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(["CODE", "SEVERITY", "NAME", "TITLE"]);
+    if let Some(width) = look.width {
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    }
+    for page in pages {
+        let severity = page.severity.as_str();
+        table.add_row([
+            page.id.as_str(),
+            severity,
+            page.name.as_str(),
+            page.title.as_str(),
+        ]);
+    }
+    writeln!(out, "{}", table.trim_fmt())
+}
+
+fn show(page: &Page, rule: Option<&Rule>, look: Look, out: &mut dyn io::Write) -> io::Result<()> {
     let label = format!("{}[{}]", page.severity, page.id);
     writeln!(
         out,
@@ -39,9 +68,13 @@ fn show(page: &Page, look: Look, out: &mut dyn io::Write) -> io::Result<()> {
         look.strong(&page.title)
     )?;
     writeln!(out, "{}", look.faint(&page.name))?;
+    let applies_to = rule.map_or(String::new(), |rule| rule.applies_to.name().to_owned());
+    let condition = rule.map_or(String::new(), |rule| rule.condition.text.clone());
     for (heading, text) in [
         ("Why", &page.why),
         ("Fix", &page.fix),
+        ("Applies to", &applies_to),
+        ("Condition", &condition),
         ("Source", &page.source),
         ("Read more", &page.docs),
     ] {

@@ -2,6 +2,7 @@
 
 use super::CliError;
 use super::args::{InputArgs, Sample};
+use super::explain::nearest;
 use super::output::Terminal;
 use crate::convert::Outcome;
 use crate::finding::Finding;
@@ -10,7 +11,9 @@ use crate::input::files::{self, Text};
 use crate::input::{Input, snapshot};
 use crate::progress::Progress;
 use crate::report::Report;
-use model::{Kind, ObjectRef};
+use model::{Coverage, Kind, Mesh, ObjectRef};
+use rules::{Rule, RuleSet, Subject};
+use std::collections::BTreeSet;
 
 /// The files of the sample, by the name under which they are reported.
 const BOOKINFO: &[(&str, &str)] = &[
@@ -31,16 +34,16 @@ const BOOKINFO: &[(&str, &str)] = &[
 /// Reads what the arguments name; without any, the cluster of the current context.
 pub fn read(args: &InputArgs, terminal: &Terminal) -> Result<Input, CliError> {
     if let Some(Sample::Bookinfo) = args.sample {
-        return Ok(sample("bookinfo", BOOKINFO));
+        return with_known_namespaces(sample("bookinfo", BOOKINFO), &args.namespace);
     }
     if let Some(path) = &args.snapshot {
-        return Ok(snapshot::read(path)?);
+        return with_known_namespaces(snapshot::read(path)?, &args.namespace);
     }
     if !args.filename.is_empty() {
         let progress = Progress::start("reading files", terminal.progress);
         let input = files::read(&args.filename);
         progress.done();
-        return Ok(input);
+        return with_known_namespaces(input, &args.namespace);
     }
     let options = cluster_options(args.context.as_ref(), &args.namespace);
     let mut progress = Progress::start("connecting", terminal.progress);
@@ -72,8 +75,69 @@ fn sample(name: &str, files: &[(&str, &str)]) -> Input {
     }
 }
 
+/// Refuses a namespace that nothing is in: with a typing error in its name, an empty answer would look like a
+/// clean one. Input with errors may hold it all the same.
+fn with_known_namespaces(input: Input, wanted: &[String]) -> Result<Input, CliError> {
+    let known: BTreeSet<&str> = input
+        .mesh
+        .ids()
+        .filter_map(|id| match id.kind {
+            Kind::Namespace => Some(&*id.name),
+            _ => id.namespace.as_deref(),
+        })
+        .collect();
+    let unknown = wanted.iter().find(|name| !known.contains(name.as_str()));
+    let Some(name) = unknown.filter(|_| input.errors.is_empty()) else {
+        return Ok(input);
+    };
+    let names: Vec<&str> = known.into_iter().collect();
+    Err(CliError::Usage {
+        message: format!("{} has nothing in the namespace `{name}`", input.description),
+        help: match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => "there is no object with a namespace in it".to_owned(),
+            None => format!("there are: {}", names.join(", ")),
+        },
+    })
+}
+
+/// Whether a cluster did not show everything that was asked for.
+pub fn is_refused(mesh: &Mesh) -> bool {
+    matches!(&mesh.coverage, Coverage::Cluster(cluster) if !cluster.unreadable.is_empty())
+}
+
+/// Whether a rule is about what all namespaces share, and so stands in the way of each.
+fn is_shared(rule: &Rule) -> bool {
+    match rule.applies_to {
+        Subject::MeshFacts
+        | Subject::IstioCni
+        | Subject::Node
+        | Subject::CniDirectory
+        | Subject::Cilium
+        | Subject::Calico
+        | Subject::CalicoFeature
+        | Subject::Aws
+        | Subject::Istiod
+        | Subject::MeshConfig
+        | Subject::Component
+        | Subject::GatewayApi
+        | Subject::GatewayApiCrd
+        | Subject::RootPolicy => true,
+        Subject::CiliumPolicy
+        | Subject::HboneSetting
+        | Subject::ProxyGroup
+        | Subject::WaypointReference
+        | Subject::Namespace
+        | Subject::Workload
+        | Subject::Policy
+        | Subject::RequestAuthentication
+        | Subject::PeerAuthentication
+        | Subject::TargetRef => false,
+    }
+}
+
 /// Leaves only what is about some namespaces. The whole mesh was judged: only the answer is cut.
-pub fn only_namespaces(report: &mut Report, namespaces: &[String]) {
+pub fn only_namespaces(report: &mut Report, namespaces: &[String], rules: &RuleSet) {
     if namespaces.is_empty() {
         return;
     }
@@ -82,9 +146,9 @@ pub fn only_namespaces(report: &mut Report, namespaces: &[String]) {
         None if id.kind == Kind::Namespace => namespaces.iter().any(|n| **n == *id.name),
         None => true,
     };
-    report
-        .findings
-        .retain(|finding: &Finding| finding.location.object.as_ref().is_none_or(wanted));
+    report.findings.retain(|finding: &Finding| {
+        finding.location.object.as_ref().is_none_or(wanted) || rules.get(&finding.code).is_some_and(is_shared)
+    });
     report
         .changes
         .retain(|change| wanted(&change.id) || wanted(&change.from));

@@ -16,7 +16,6 @@ use args::{Cli, Command};
 use clap::{CommandFactory as _, Parser as _};
 pub use error::CliError;
 use output::Terminal;
-use std::io;
 
 /// Runs the program with the arguments of the process.
 #[must_use]
@@ -40,12 +39,10 @@ pub fn run() -> Exit {
         Command::Convert(args) => convert::run(&args, &terminal),
         Command::Snapshot(args) => snapshot::run(&args, &terminal),
         Command::Explain(args) => explain::run(&args, &terminal),
-        Command::Completions(args) => completions::run(args.shell),
+        Command::Completions(args) => completions::run(args.shell, &terminal),
     };
     match result {
         Ok(exit) => exit,
-        // The reader of our output went away, as `head` does: no reason to complain.
-        Err(CliError::Output { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
         Err(error) => {
             terminal.complain(&error);
             error.exit()

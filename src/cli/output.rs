@@ -47,16 +47,16 @@ impl Terminal {
                 help: "give all but one a file, for example `-o text -o sarif=mesh.sarif`".to_owned(),
             });
         }
+        // Files first: whether they are written must not depend on who reads standard output.
         for target in targets {
-            match &target.file {
-                Some(path) => {
-                    let mut bytes = Vec::new();
-                    // A `Vec` takes everything.
-                    let _ = render(report, target.format, Look::default(), &mut bytes);
-                    super::write::whole_file(path, &bytes)?;
-                }
-                None => self.print(|out| render(report, target.format, self.look_of(target.format), out))?,
-            }
+            let Some(path) = &target.file else { continue };
+            let mut bytes = Vec::new();
+            // A `Vec` takes everything.
+            let _ = render(report, target.format, Look::default(), &mut bytes);
+            super::write::whole_file(path, &bytes)?;
+        }
+        for target in targets.iter().filter(|target| target.file.is_none()) {
+            self.print(|out| render(report, target.format, self.look_of(target.format), out))?;
         }
         if targets.iter().all(|target| target.file.is_some()) {
             self.remark(&summary(report));
@@ -72,15 +72,21 @@ impl Terminal {
         }
     }
 
-    /// Writes to standard output.
+    /// Writes to standard output. A reader who has left, as `head` does, changes nothing: what is to be written
+    /// elsewhere still is, and the exit code is that of the answer.
     pub fn print(&self, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), CliError> {
         let mut out = BufWriter::new(io::stdout().lock());
-        write(&mut out)
-            .and_then(|()| out.flush())
-            .map_err(|source| CliError::Output {
+        match write(&mut out).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                // What is left in the buffer would be tried again when it is dropped.
+                drop(out.into_parts());
+                Ok(())
+            }
+            result => result.map_err(|source| CliError::Output {
                 target: "standard output".to_owned(),
                 source,
-            })
+            }),
+        }
     }
 
     /// Writes an error with its advice to standard error.
@@ -125,8 +131,8 @@ fn color<V: AsRef<OsStr>>(choice: ColorChoice, tty: bool, variable: impl Fn(&str
     }
 }
 
-/// The exit code of an answer.
-pub fn exit(report: &Report, fail_on: FailOn) -> Exit {
+/// The exit code of an answer. What a cluster refused to show cannot pass a gate.
+pub fn exit(report: &Report, fail_on: FailOn, refused: bool) -> Exit {
     let limit = match fail_on {
         FailOn::Blocker => Some(Severity::Blocker),
         FailOn::Warning => Some(Severity::Warning),
@@ -137,6 +143,7 @@ pub fn exit(report: &Report, fail_on: FailOn) -> Exit {
     match (report.errors.is_empty(), fails) {
         (false, _) => Exit::BadInput,
         (true, true) => Exit::Findings,
+        (true, false) if refused && limit.is_some() => Exit::Cluster,
         (true, false) => Exit::Good,
     }
 }

@@ -31,9 +31,13 @@ pub fn run(args: &PrecheckArgs, terminal: &Terminal) -> Result<Exit, CliError> {
         outcomes: Vec::new(),
         pages: pages(&rules),
     };
-    inputs::only_namespaces(&mut report, &args.input.namespace);
+    inputs::only_namespaces(&mut report, &args.input.namespace, &rules);
     terminal.show(&report, &args.gate.output)?;
-    Ok(output::exit(&report, args.fail_on))
+    Ok(output::exit(
+        &report,
+        args.fail_on,
+        inputs::is_refused(&input.mesh),
+    ))
 }
 
 /// The program's rules and those in folders of the user.

@@ -24,5 +24,12 @@ pub fn run(args: &SnapshotArgs, terminal: &Terminal) -> Result<Exit, CliError> {
             )
         })?;
     }
-    Ok(Exit::Good)
+    for gap in raw.gaps() {
+        terminal.remark(&format!("partial: {gap}"));
+    }
+    Ok(if raw.unreadable.is_empty() {
+        Exit::Good
+    } else {
+        Exit::Cluster
+    })
 }

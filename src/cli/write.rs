@@ -2,6 +2,7 @@
 
 use super::CliError;
 use crate::convert::Change;
+use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -9,7 +10,8 @@ use std::path::{Component, Path, PathBuf};
 const MANAGED_BY: &[&str] = &["metadata", "labels", "app.kubernetes.io/managed-by"];
 
 /// Writes every new object to `NAMESPACE/KIND-NAME.yaml`. All files are looked at before the first is written.
-pub fn objects(folder: &Path, changes: &[Change]) -> Result<(), CliError> {
+/// Gives the files of earlier runs that are left over.
+pub fn objects(folder: &Path, changes: &[Change]) -> Result<Vec<PathBuf>, CliError> {
     let files: Vec<(PathBuf, String)> = changes
         .iter()
         .map(|change| {
@@ -24,13 +26,37 @@ pub fn objects(folder: &Path, changes: &[Change]) -> Result<(), CliError> {
             return Err(CliError::Foreign(path.clone()));
         }
     }
+    // All beside their places first, so that a full disk leaves everything as it was.
+    let mut staged = Vec::new();
     for (path, text) in &files {
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|source| failed(parent, source))?;
-        }
-        whole_file(path, text.as_bytes())?;
+        let parent = path.parent().unwrap_or(folder);
+        let mut file = std::fs::create_dir_all(parent)
+            .and_then(|()| beside(parent))
+            .map_err(|source| failed(parent, source))?;
+        file.write_all(text.as_bytes())
+            .map_err(|source| failed(path, source))?;
+        staged.push((file, path));
     }
-    Ok(())
+    for (file, path) in staged {
+        file.persist(path).map_err(|error| failed(path, error.error))?;
+    }
+    Ok(left_over(folder, &files))
+}
+
+/// Files of ours below the folder that this run did not write: their objects are no longer made.
+fn left_over(folder: &Path, files: &[(PathBuf, String)]) -> Vec<PathBuf> {
+    let entries = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path()))
+    };
+    let written: HashSet<&PathBuf> = files.iter().map(|(path, _)| path).collect();
+    let mut found: Vec<PathBuf> = entries(folder)
+        .flat_map(|namespace| entries(&namespace))
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .filter(|path| !written.contains(path) && is_ours(path))
+        .collect();
+    found.sort();
+    found
 }
 
 /// Whether the file holds one object, and that has our label.
@@ -76,6 +102,8 @@ fn beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
         use std::os::unix::fs::PermissionsExt as _;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
+    // The usual reason, in the words of the system.
+    folder.metadata()?;
     // The name of the temporary file in the message would only confuse.
     builder
         .tempfile_in(folder)

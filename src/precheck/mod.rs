@@ -3,10 +3,10 @@
 mod facts;
 
 use crate::finding::Finding;
-use cel::Context;
 use facts::{MeshOfFacts, SubjectFacts, SubjectSet};
 use model::Mesh;
 use rayon::prelude::*;
+use rules::expression::{Context, Variables};
 use rules::{Facts, Rule, RuleError, RuleSet};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -134,18 +134,16 @@ impl Precheck {
     }
 }
 
-/// What each rule says about a subject. The values for CEL are made once.
-fn judge(subject: &SubjectFacts, mesh: &impl Facts, rules: &[&Rule]) -> Vec<Verdict> {
-    let mut context = match rules::expression::context() {
-        Ok(context) => context,
-        Err(reason) => return rules.iter().map(|_| Verdict::Failed(reason.clone())).collect(),
-    };
-    context.add_variable_as_val(mesh.schema().name, mesh.value());
-    context.add_variable_as_val(subject.facts.schema().name, subject.facts.value());
-    rules
-        .iter()
-        .map(|rule| judge_rule(subject, &context, rule))
-        .collect()
+/// What each rule says about a subject.
+fn judge(subject: &SubjectFacts, mesh: &dyn Facts, rules: &[&Rule]) -> Vec<Verdict> {
+    let variables = Variables::new(mesh, &*subject.facts);
+    match variables.context() {
+        Ok(context) => rules
+            .iter()
+            .map(|rule| judge_rule(subject, &context, rule))
+            .collect(),
+        Err(reason) => rules.iter().map(|_| Verdict::Failed(reason.clone())).collect(),
+    }
 }
 
 fn judge_rule(subject: &SubjectFacts, context: &Context<'_, '_>, rule: &Rule) -> Verdict {

@@ -41,7 +41,6 @@ impl From<Type> for Checked {
             Type::String => Self::String,
             Type::List(element) => Self::List(Box::new((*element).into())),
             Type::Map => Self::Map,
-            Type::Record(schema) => Self::Record(Record(schema)),
         }
     }
 }

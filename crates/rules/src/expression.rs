@@ -2,11 +2,15 @@
 
 use crate::check::{Checked, Scope, expect};
 use crate::place::{Spanned, of_offset};
+use crate::schema::{Facts, Record};
 use cel::common::types::{CelList, CelString, LIST_TYPE};
 use cel::common::value::CowVal;
-use cel::{Context, Env, ExecutionError, Program, Value, extensions};
+use cel::context::VariableResolver;
+use cel::{Env, ExecutionError, Program, Value, extensions};
 use model::Mark;
 use std::sync::{Arc, LazyLock};
+
+pub use cel::Context;
 
 /// How many elements `listed` writes out.
 const LISTED: usize = 3;
@@ -49,12 +53,41 @@ fn listed<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execution
     Ok(CowVal::owned(CelString::from(text)))
 }
 
-/// A context for subjects, without any variable yet.
-///
-/// # Errors
-/// Functions that could not be set up.
-pub fn context<'v>() -> Result<Context<'static, 'v>, String> {
-    ENVIRONMENT.clone().map(Context::with_env)
+/// The variables of a rule's expressions: the mesh and one subject.
+#[derive(Debug)]
+pub struct Variables<'a> {
+    mesh: (&'static str, Record<'a>),
+    subject: (&'static str, Record<'a>),
+}
+
+impl<'a> Variables<'a> {
+    /// Variables under the names of their schemas.
+    #[must_use]
+    pub fn new(mesh: &'a dyn Facts, subject: &'a dyn Facts) -> Self {
+        Self {
+            mesh: (mesh.schema().name, Record(mesh)),
+            subject: (subject.schema().name, Record(subject)),
+        }
+    }
+
+    /// A context in which expressions can be evaluated.
+    ///
+    /// # Errors
+    /// Functions that could not be set up.
+    pub fn context(&self) -> Result<Context<'_, '_>, String> {
+        let mut context = ENVIRONMENT.clone().map(Context::with_env)?;
+        context.set_variable_resolver(self);
+        Ok(context)
+    }
+}
+
+impl VariableResolver for Variables<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        [&self.subject, &self.mesh]
+            .into_iter()
+            .find(|(name, _)| *name == variable)
+            .map(|(_, record)| CowVal::Borrowed(record))
+    }
 }
 
 /// An expression that was checked.

@@ -1,7 +1,9 @@
-//! What a fact is: a typed value with a description, turned into a value of CEL once per subject.
+//! What a fact is: a typed value with a description, turned into a value of CEL when a condition asks for it.
 
-use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelMapKey, CelString};
-use cel::common::value::Val;
+use cel::ExecutionError;
+use cel::common::traits::Indexer;
+use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelMapKey, CelString, MAP_TYPE, Type as CelType};
+use cel::common::value::{CowVal, Val};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -21,8 +23,6 @@ pub enum Type {
     List(&'static Type),
     /// Text by text.
     Map,
-    /// Named facts.
-    Record(&'static Schema),
 }
 
 impl fmt::Display for Type {
@@ -33,7 +33,6 @@ impl fmt::Display for Type {
             Self::String => f.write_str("string"),
             Self::List(element) => write!(f, "list<{element}>"),
             Self::Map => f.write_str("map<string, string>"),
-            Self::Record(schema) => f.write_str(schema.name),
         }
     }
 }
@@ -80,8 +79,57 @@ pub trait Fact {
 pub trait Facts: Send + Sync + fmt::Debug {
     /// The facts and their types.
     fn schema(&self) -> &'static Schema;
-    /// The value for CEL.
-    fn value(&self) -> CelValue;
+    /// The value of a fact for CEL.
+    fn fact(&self, name: &str) -> Option<CelValue>;
+}
+
+/// A record as a value of CEL, which makes a fact when it is asked for: most are not.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a>(pub &'a dyn Facts);
+
+impl Val for Record<'_> {
+    fn get_type(&self) -> &CelType {
+        Self::cel_type()
+    }
+
+    fn cel_type() -> &'static CelType {
+        &MAP_TYPE
+    }
+
+    fn as_indexer<'b, 'v>(&'b self) -> Option<&'b (dyn Indexer + 'v)>
+    where
+        Self: 'v,
+    {
+        Some(self)
+    }
+
+    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
+    where
+        Self: 'v,
+    {
+        Box::new(*self)
+    }
+}
+
+impl Indexer for Record<'_> {
+    fn get<'b, 'v>(&'b self, index: &dyn Val) -> Result<CowVal<'b, 'v>, ExecutionError>
+    where
+        Self: 'v,
+    {
+        let name = index.downcast_ref::<CelString>().map_or("", |name| name.inner());
+        let fact = self
+            .0
+            .fact(name)
+            .ok_or_else(|| ExecutionError::no_such_key(name))?;
+        Ok(CowVal::Owned(fact))
+    }
+
+    fn steal<'v>(self: Box<Self>, index: &dyn Val) -> Result<Box<dyn Val + 'v>, ExecutionError>
+    where
+        Self: 'v,
+    {
+        self.get(index).map(CowVal::into_owned)
+    }
 }
 
 impl Fact for bool {
@@ -130,16 +178,6 @@ impl Fact for BTreeMap<String, String> {
     }
 }
 
-/// The value of a record from its fields.
-#[must_use]
-pub fn record(fields: Vec<(&'static str, CelValue)>) -> CelValue {
-    let entries: HashMap<CelMapKey<'static>, CelValue> = fields
-        .into_iter()
-        .map(|(name, value)| (CelMapKey::from(name), value))
-        .collect();
-    Box::new(CelMap::from(entries))
-}
-
 /// Declares a record of facts: the struct, its schema and its value, from one line per fact.
 macro_rules! facts {
     ($(#[doc = $doc:literal])+ pub struct $name:ident = $subject:literal {
@@ -166,17 +204,11 @@ macro_rules! facts {
             fn schema(&self) -> &'static $crate::schema::Schema {
                 Self::SCHEMA
             }
-            fn value(&self) -> $crate::schema::CelValue {
-                $crate::schema::record(vec![
-                    $( ($key, $crate::schema::Fact::to_cel(&self.$field)) ),*
-                ])
-            }
-        }
-
-        impl $crate::schema::Fact for $name {
-            const TYPE: $crate::schema::Type = $crate::schema::Type::Record(Self::SCHEMA);
-            fn to_cel(&self) -> $crate::schema::CelValue {
-                $crate::schema::Facts::value(self)
+            fn fact(&self, name: &str) -> Option<$crate::schema::CelValue> {
+                match name {
+                    $( $key => Some($crate::schema::Fact::to_cel(&self.$field)), )*
+                    _ => None,
+                }
             }
         }
     };

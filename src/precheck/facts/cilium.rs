@@ -185,7 +185,7 @@ fn cilium_values<'a>(document: &Located<'a>) -> Option<Located<'a>> {
     {
         return Some(nested);
     }
-    (is_ciliums(document) || document.file().to_lowercase().contains("cilium")).then(|| document.clone())
+    (is_ciliums(document) || document.is_named_after("cilium")).then(|| document.clone())
 }
 
 fn cilium_policies(mesh: &Mesh) -> Vec<&Object<()>> {

@@ -1,6 +1,7 @@
 //! Istio's CNI agent, nodes, the CNI configurations on them, and the AWS VPC CNI.
 
 use super::SubjectFacts;
+use super::control_plane::installs_istiod;
 use super::index::{Index, sidecar_label};
 use super::located::{Located, file_of, folder_of, of_mesh};
 use super::workloads::count;
@@ -104,11 +105,13 @@ fn of_operator(object: &Object<()>) -> Statement {
         .is_some_and(|p| p.text().as_deref() == Some("ambient"));
     let component = root.at(&["spec", "components", "cni", "enabled"]);
     let installed = component.as_ref().map_or(ambient_profile, Located::is_true);
+    // An operator for gateways only says nothing about the agent.
+    let decides = component.is_some() || installs_istiod(&root);
     let setting = root.at(&["spec", "values", "cni", "ambient", "enabled"]);
     let ambient = setting.as_ref().map_or(ambient_profile, Located::is_true);
     Statement {
         source: format!("IstioOperator `{}`", object.name()),
-        installed: Some(installed),
+        installed: decides.then_some(installed),
         ambient: installed.then_some(ambient),
         place: setting.or(component).or(profile).unwrap_or(root).place(),
     }
@@ -154,7 +157,7 @@ pub fn cni_values<'a>(root: &Located<'a>) -> Option<(Located<'a>, Option<Located
         "chained",
     ];
     let is_ours = |part: &Located<'_>| KEYS.iter().any(|key| part.at(&[key]).is_some());
-    let by_name = root.file().contains("cni") && !root.file().contains("cilium");
+    let by_name = root.is_named_after("cni") && !root.is_named_after("cilium");
     for chart in [Some(root.clone()), root.at(&["istio-cni"])]
         .into_iter()
         .flatten()
@@ -239,6 +242,7 @@ pub fn nodes(index: &Index<'_>) -> Vec<SubjectFacts> {
             node.mesh_pods += 1;
         }
     }
+    let cni_installed = nodes.values().any(|node| node.cni_present);
     nodes
         .into_iter()
         .map(|(name, facts)| {
@@ -247,6 +251,7 @@ pub fn nodes(index: &Index<'_>) -> Vec<SubjectFacts> {
                 .map_or_else(|| of_mesh(mesh), |n| Location::of_object(n));
             let facts = NodeFacts {
                 name: name.to_owned(),
+                cni_installed,
                 pods_known: mesh.coverage.is_complete(&Kind::Pod),
                 ..facts
             };

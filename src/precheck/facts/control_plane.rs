@@ -112,7 +112,10 @@ pub fn installations(mesh: &Mesh) -> Vec<Installation<'_>> {
     }
     let mut found = Vec::new();
     for (kind, operator) in [(&Kind::IstioOperator, true), (&Kind::SailIstio, false)] {
-        found.extend(mesh.others_of(kind).map(|object| Installation {
+        let objects = mesh
+            .others_of(kind)
+            .filter(|object| installs_istiod(&Located::of_object(object)));
+        found.extend(objects.map(|object| Installation {
             source: format!("{} `{}`", kind, object.name()),
             documents: vec![Located::of_object(object)],
             values: &["spec", "values"],
@@ -134,6 +137,14 @@ pub fn installations(mesh: &Mesh) -> Vec<Installation<'_>> {
     found
 }
 
+/// Whether an object installs a control plane, not only gateways: false for the profile `empty` and where
+/// the component is switched off.
+pub fn installs_istiod(object: &Located<'_>) -> bool {
+    let component = object.at(&["spec", "components", "pilot", "enabled"]);
+    let profile = object.at(&["spec", "profile"]).and_then(|p| p.text());
+    component.map_or(profile.as_deref() != Some("empty"), |enabled| enabled.is_true())
+}
+
 /// The part of chart values that is istiod's: the document itself, or what stands under the chart's name.
 fn istiod_values<'a>(document: &Located<'a>) -> Option<Located<'a>> {
     let is_istiods = |part: &Located<'_>| {
@@ -146,7 +157,7 @@ fn istiod_values<'a>(document: &Located<'a>) -> Option<Located<'a>> {
             || part
                 .at(&["env"])
                 .is_some_and(|env| env.node.entries().iter().any(|e| e.key.starts_with("PILOT_")))
-            || (has(&["profile"]) && part.file().contains("istiod"))
+            || (has(&["profile"]) && part.is_named_after("istiod"))
     };
     if is_istiods(document) {
         return Some(document.clone());

@@ -6,6 +6,7 @@ use super::index::{Index, is_gateway, is_istio_component};
 use super::located::Located;
 use crate::finding::Location;
 use model::{FieldPath, Kind, Node, Object, Workload, yaml};
+use rayon::prelude::*;
 use rules::facts::{HboneSetting, ProxyGroup};
 use std::collections::BTreeMap;
 
@@ -18,7 +19,8 @@ const ISTIOD_SWITCHES: [&str; 2] = [
 /// Subjects: places that can override HBONE.
 pub fn settings(index: &Index<'_>) -> Vec<SubjectFacts> {
     let mesh = index.mesh;
-    let mut found: Vec<SubjectFacts> = mesh.workloads.iter().map(of_workload).collect();
+    let own = |workload: &&Object<Workload>| workload.meta.owner_references.is_empty();
+    let mut found: Vec<SubjectFacts> = mesh.workloads.par_iter().filter(own).map(of_workload).collect();
     for config in mesh.others_of(&Kind::ProxyConfig) {
         let setting = Located::of_object(config).at(&["spec", "environmentVariables", HBONE]);
         let value = setting.as_ref().and_then(Located::text).unwrap_or_default();

@@ -106,6 +106,13 @@ impl<'a> Located<'a> {
         file_of(self.origin)
     }
 
+    /// Whether the file or the folder right above it is named after something: further up, names say
+    /// little about a file.
+    pub fn is_named_after(&self, word: &str) -> bool {
+        let file = self.file().to_lowercase();
+        file.rsplit('/').take(2).any(|part| part.contains(word))
+    }
+
     /// The folder of the file.
     pub fn folder(&self) -> &'a str {
         folder_of(self.file())

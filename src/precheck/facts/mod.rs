@@ -15,6 +15,7 @@ mod workloads;
 use crate::finding::Location;
 use index::Index;
 use model::{Coverage, Kind, Mesh, Object};
+use rayon::prelude::*;
 use rules::facts::MeshFacts;
 use rules::{Facts, Subject};
 
@@ -82,7 +83,7 @@ pub fn find(mesh: &Mesh) -> MeshOfFacts {
         istiod_minors: index.istiods.iter().map(|i| i.minor).filter(|m| *m > 0).collect(),
     };
     let sets = Subject::ALL
-        .iter()
+        .par_iter()
         .map(|subject| {
             let subjects = subjects(*subject, &index, &facts);
             SubjectSet {

@@ -10,6 +10,7 @@ use model::security::{
     WorkloadSelector,
 };
 use model::{FieldPath, Kind, Object};
+use rayon::prelude::*;
 use rules::facts::{PeerAuthentication, Policy, RequestAuthentication, RootPolicy};
 use semantics::ztunnel;
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ pub fn authorization(index: &Index<'_>) -> Vec<SubjectFacts> {
     let policies = &index.mesh.authorization_policies;
     let twins = authorization_twins(policies);
     policies
-        .iter()
+        .par_iter()
         .map(|policy| of_authorization(index, policy, &twins))
         .collect()
 }
@@ -160,7 +161,7 @@ fn services_of<'a>(
         .collect()
 }
 
-/// What a policy says, but for its ports, which differ between a pod and its Service.
+/// What a policy says, but for the numbers of its ports, which differ between a pod and its Service.
 fn fingerprint(policy: &AuthorizationPolicy) -> u64 {
     let mut hasher = DefaultHasher::new();
     policy.action().hash(&mut hasher);
@@ -197,6 +198,7 @@ fn hash_rule(rule: &Rule, hasher: &mut DefaultHasher) {
     count(rule.to.len()).hash(hasher);
     for to in &rule.to {
         let o = &to.operation;
+        (o.ports.is_empty(), o.not_ports.is_empty()).hash(hasher);
         for list in [
             &o.hosts,
             &o.not_hosts,
@@ -208,8 +210,11 @@ fn hash_rule(rule: &Rule, hasher: &mut DefaultHasher) {
             list.hash(hasher);
         }
     }
-    for when in rule.when.iter().filter(|when| when.key != "destination.port") {
-        (&when.key, &when.values, &when.not_values).hash(hasher);
+    for when in &rule.when {
+        when.key.hash(hasher);
+        if when.key != "destination.port" {
+            (&when.values, &when.not_values).hash(hasher);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::index::{Index, injection, is_ambient, sidecar_label};
 use super::located::of_mesh;
 use crate::finding::Location;
 use model::{FieldPath, Object, Workload};
+use rayon::prelude::*;
 use rules::facts::{Namespace, Workload as WorkloadFacts};
 
 /// A number of things as CEL counts.
@@ -49,7 +50,7 @@ pub fn workloads(index: &Index<'_>) -> Vec<SubjectFacts> {
     index
         .mesh
         .workloads
-        .iter()
+        .par_iter()
         .enumerate()
         .filter(|(_, workload)| workload.meta.owner_references.is_empty())
         .map(|(position, workload)| of_workload(index, position, workload))

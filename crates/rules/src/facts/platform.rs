@@ -29,6 +29,8 @@ facts! {
         pub name: String = "name",
         /// Whether the pods of the cluster could all be read.
         pub pods_known: bool = "podsKnown",
+        /// Whether `istio-cni-node` runs anywhere in the cluster; where it does not, MM1101 says so once.
+        pub cni_installed: bool = "cniInstalled",
         /// How many pods of the sidecar mesh run on it.
         pub mesh_pods: i64 = "meshPods",
         /// Whether a ready pod of `istio-cni-node` runs on it.
