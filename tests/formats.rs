@@ -185,6 +185,56 @@ fn text_has_colours_width_and_levels_of_detail() {
     }
 }
 
+#[test]
+fn long_lists_are_cut_on_a_terminal_only() {
+    let terminal = Look {
+        width: Some(80),
+        ..Look::default()
+    };
+    let verbose = Look {
+        verbose: true,
+        ..terminal
+    };
+    let mut report = rich(Command::Precheck);
+    report.findings = (1..=1000)
+        .map(|line| finding(Code::UnknownField, ("shop.yaml", line, 1), None, "unknown"))
+        .collect();
+    for (look, listed, cut) in [
+        (terminal, 8, true),
+        (verbose, 1000, false),
+        (Look::default(), 1000, false),
+    ] {
+        let mut bytes = Vec::new();
+        render(&report, Format::Text, look, &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.matches("shop.yaml:").count(), listed, "{look:?}");
+        assert_eq!(text.contains("… and 992 more"), cut, "{look:?}");
+        assert_eq!(text.matches("fix: correct the spelling").count(), 1, "{look:?}");
+    }
+}
+
+#[test]
+fn text_ends_with_what_to_type_next() {
+    let last = |report: &Report| {
+        let mut bytes = Vec::new();
+        render(report, Format::Text, Look::default(), &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines().last().unwrap().to_owned()
+    };
+    let mut report = rich(Command::Precheck);
+    assert_eq!(last(&report), "next: mesh-migrate explain MM2003");
+    report.errors.clear();
+    assert_eq!(last(&report), "next: mesh-migrate explain MM2005");
+    report.findings.clear();
+    // A part of a mesh without findings is no reason to go on.
+    assert!(!last(&report).contains("next:"));
+    report.gaps.clear();
+    assert_eq!(
+        last(&report),
+        "next: mesh-migrate convert --dry-run, with the same input"
+    );
+}
+
 fn schema(path: &str) -> jsonschema::Validator {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     // A stray bracket in the official schema of SARIF, which only lenient regular expressions take.
