@@ -15,7 +15,10 @@ fn main() {
 }
 
 fn texts(size: usize) -> [Text; 1] {
-    [Text { name: "mesh.yaml".into(), content: mesh::manifests(size) }]
+    [Text {
+        name: "mesh.yaml".into(),
+        content: mesh::manifests(size),
+    }]
 }
 
 fn input(size: usize) -> Input {
