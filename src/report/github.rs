@@ -27,7 +27,7 @@ fn annotation(report: &Report, finding: &Finding, out: &mut dyn Write) -> io::Re
     };
     write!(out, "::{level} ")?;
     if let Origin::File(path) = &finding.location.origin {
-        write!(out, "file={},", property(path))?;
+        write!(out, "file={},", property(path.trim_start_matches("./")))?;
         let mark = finding.location.mark;
         if mark.is_known() {
             write!(out, "line={},col={},", mark.line, mark.column)?;

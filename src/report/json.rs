@@ -98,8 +98,7 @@ struct OutcomeV1<'a> {
 }
 
 pub fn render(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &mirror(report))?;
-    writeln!(out)
+    super::write_json(&mirror(report), out)
 }
 
 fn mirror(report: &Report) -> ReportV1<'_> {

@@ -1,6 +1,7 @@
 //! JUnit XML: a test case per rule that passed or was skipped, and per finding.
 
 use super::Report;
+use super::clean::is_unsafe;
 use crate::finding::{Finding, Severity};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -93,9 +94,29 @@ fn xml(text: &str) -> String {
             '>' => xml.push_str("&gt;"),
             '"' => xml.push_str("&quot;"),
             '\n' => xml.push_str("&#10;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => xml.extend(c.escape_default()),
+            c if is_unsafe(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => xml.extend(c.escape_default()),
             c => xml.push(c),
         }
     }
     xml
+}
+
+#[cfg(test)]
+mod tests {
+    use super::xml;
+
+    #[test]
+    fn any_text_is_text_in_xml() {
+        for (text, expected) in [
+            ("a < b && \"c\"", "a &lt; b &amp;&amp; &quot;c&quot;"),
+            ("]]>", "]]&gt;"),
+            ("two\nlines", "two&#10;lines"),
+            (
+                "\u{0}\u{1b}[31m\u{9b}\u{202e}\u{ffff}",
+                "\\u{0}\\u{1b}[31m\\u{9b}\\u{202e}\\u{ffff}",
+            ),
+        ] {
+            assert_eq!(xml(text), expected);
+        }
+    }
 }

@@ -4,15 +4,14 @@ use super::{Page, Report};
 use crate::finding::{Finding, Severity};
 use model::Origin;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 pub fn render(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &log(report))?;
-    writeln!(out)
+    super::write_json(&log(report), out)
 }
 
 fn log(report: &Report) -> Value {
@@ -22,7 +21,11 @@ fn log(report: &Report) -> Value {
         .iter()
         .map(|code| report.page(code).map_or_else(|| json!({ "id": code }), rule))
         .collect();
-    let results: Vec<Value> = report.all().map(|finding| result(finding, &codes)).collect();
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let results: Vec<Value> = report
+        .all()
+        .map(|finding| result(finding, &codes, &fingerprint(finding, &mut seen)))
+        .collect();
     let notifications: Vec<Value> = report
         .gaps
         .iter()
@@ -69,7 +72,7 @@ fn rule(page: &Page) -> Value {
     })
 }
 
-fn result(finding: &Finding, codes: &[&str]) -> Value {
+fn result(finding: &Finding, codes: &[&str], fingerprint: &str) -> Value {
     let mut text = finding.message.clone();
     if !finding.fix.is_empty() {
         text = format!("{text}\nfix: {}", finding.fix);
@@ -99,7 +102,23 @@ fn result(finding: &Finding, codes: &[&str]) -> Value {
         "level": level(finding.severity),
         "message": { "text": text },
         "locations": [location],
+        "partialFingerprints": { "place/v1": fingerprint },
     })
+}
+
+/// What stays the same when lines move: the code, and the field of the object or the file. Equal ones are
+/// numbered.
+fn fingerprint(finding: &Finding, seen: &mut HashMap<String, usize>) -> String {
+    let location = &finding.location;
+    let place = match (&location.object, &location.origin) {
+        (Some(object), _) => format!("{object}:{}", location.path),
+        (None, Origin::File(path)) => path.replace('\\', "/"),
+        (None, Origin::Cluster) => "cluster".to_owned(),
+    };
+    let fingerprint = format!("{}@{place}", finding.code);
+    let count = seen.entry(fingerprint.clone()).or_default();
+    *count += 1;
+    format!("{fingerprint}#{count}")
 }
 
 fn level(severity: Severity) -> &'static str {
@@ -110,16 +129,42 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-/// A path as a relative (or absolute) reference of RFC 3986.
+/// A path as a reference of RFC 3986: relative as it is, absolute with the scheme `file`.
 fn uri(path: &str) -> String {
-    let mut uri = String::with_capacity(path.len());
-    for byte in path.trim_start_matches("./").bytes() {
+    let path = path.replace('\\', "/");
+    let drive = path.as_bytes().get(1) == Some(&b':') && path.starts_with(|c: char| c.is_ascii_alphabetic());
+    let (start, rest) = match path.strip_prefix('/') {
+        Some(rest) => ("file:///", rest),
+        None if drive => ("file:///", path.as_str()),
+        None => ("", path.trim_start_matches("./")),
+    };
+    let mut uri = start.to_owned();
+    for (position, byte) in rest.bytes().enumerate() {
         match byte {
-            b'\\' => uri.push('/'),
+            b':' if drive && position == 1 => uri.push(':'),
             b'/' | b'-' | b'.' | b'_' | b'~' => uri.push(char::from(byte)),
             byte if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
             byte => uri.push_str(&format!("%{byte:02X}")),
         }
     }
     uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uri;
+
+    #[test]
+    fn paths_become_references() {
+        for (path, expected) in [
+            ("./shop/a b.yaml", "shop/a%20b.yaml"),
+            ("../shop/ä%.yaml", "../shop/%C3%A4%25.yaml"),
+            ("ab:c.yaml", "ab%3Ac.yaml"),
+            ("/srv/mesh.yaml", "file:///srv/mesh.yaml"),
+            ("C:\\mesh\\a.yaml", "file:///C:/mesh/a.yaml"),
+            ("<stdin>", "%3Cstdin%3E"),
+        ] {
+            assert_eq!(uri(path), expected);
+        }
+    }
 }

@@ -193,8 +193,7 @@ impl Text<'_> {
         }
         let heading = format!("Not checked: {}", counted(rules.len(), "rule"));
         if !self.look.verbose {
-            let hint = "the input does not tell; -v says what is missing";
-            return writeln!(self.out, "{} ({hint})\n", self.look.strong(heading));
+            return self.not_checked_in_short(&heading);
         }
         writeln!(self.out, "{}\n", self.look.strong(heading))?;
         for rule in rules {
@@ -204,6 +203,25 @@ impl Text<'_> {
                 "    missing: {}",
                 wrapped(&clean(&rule.missing), self.look.width, 13)
             )?;
+        }
+        writeln!(self.out)
+    }
+
+    /// A line for each thing that is missing, with the codes of all rules that need it.
+    fn not_checked_in_short(&mut self, heading: &str) -> io::Result<()> {
+        let hint = "-v names the rules";
+        writeln!(self.out, "{} ({hint})\n", self.look.strong(heading))?;
+        let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+        for rule in &self.report.not_checked {
+            let missing = rule.missing.trim_start_matches("nothing in the input tells; ");
+            match groups.iter_mut().find(|(m, _)| *m == missing) {
+                Some((_, codes)) => codes.push(&rule.code),
+                None => groups.push((missing, vec![&rule.code])),
+            }
+        }
+        for (missing, codes) in groups {
+            let line = format!("{}: {}", clean(&codes.join(", ")), clean(missing));
+            writeln!(self.out, "  {}", wrapped(&line, self.look.width, 4))?;
         }
         writeln!(self.out)
     }
@@ -233,13 +251,27 @@ impl Text<'_> {
             _ => self.look.strong(line),
         };
         writeln!(self.out, "{line}")?;
-        match self.report.all().next() {
-            Some(finding) if !self.look.quiet => {
-                let hint = format!("more about a code: mesh-migrate explain {}", finding.code);
-                writeln!(self.out, "{}", self.look.faint(hint))
-            }
+        match next(self.report) {
+            Some(next) if !self.look.quiet => writeln!(self.out, "{}", self.look.faint(next)),
             _ => Ok(()),
         }
+    }
+}
+
+/// What to type next: the page of the first error or worst finding, or the next step if nothing is in the way.
+fn next(report: &Report) -> Option<String> {
+    match report.all().next() {
+        Some(finding) if finding.severity > Severity::Info => {
+            Some(format!("next: mesh-migrate explain {}", finding.code))
+        }
+        _ if report.command == Command::Precheck && report.gaps.is_empty() => {
+            Some("next: mesh-migrate convert --dry-run, with the same input".to_owned())
+        }
+        Some(finding) => Some(format!(
+            "more about a code: mesh-migrate explain {}",
+            finding.code
+        )),
+        None => None,
     }
 }
 
