@@ -477,7 +477,7 @@ fn mirror_filters(
     let whole = rule.mirror_percent.map(|value| Percent {
         value: f64::from(value),
     });
-    let single = rule.mirror.iter().map(|destination| {
+    let single = rule.mirror.as_deref().into_iter().map(|destination| {
         (
             path.key("mirror"),
             destination,

@@ -41,13 +41,13 @@ record! { strict;
         /// Destinations with their shares.
         pub route: Vec<HttpRouteDestination> = "route",
         /// An answer by redirection.
-        pub redirect: Option<HttpRedirect> = "redirect",
+        pub redirect: Option<Box<HttpRedirect>> = "redirect",
         /// A fixed answer.
         pub direct_response: Option<Opaque> = "directResponse",
         /// Another VirtualService that goes on.
         pub delegate: Option<Opaque> = "delegate",
         /// Changes of path and authority.
-        pub rewrite: Option<HttpRewrite> = "rewrite",
+        pub rewrite: Option<Box<HttpRewrite>> = "rewrite",
         /// Limit for the whole request with its retries.
         pub timeout: Option<Duration> = "timeout",
         /// When and how often a request is tried again.
@@ -55,7 +55,7 @@ record! { strict;
         /// Faults to inject.
         pub fault: Option<Opaque> = "fault",
         /// A destination that gets copies.
-        pub mirror: Option<Destination> = "mirror",
+        pub mirror: Option<Box<Destination>> = "mirror",
         /// Several such destinations.
         pub mirrors: Vec<HttpMirrorPolicy> = "mirrors",
         /// Share of requests to copy, in whole percent; deprecated.
@@ -65,7 +65,7 @@ record! { strict;
         /// Cross-origin answers by the proxy.
         pub cors_policy: Option<Opaque> = "corsPolicy",
         /// Header edits.
-        pub headers: Option<Headers> = "headers",
+        pub headers: Option<Box<Headers>> = "headers",
     }
 }
 
@@ -111,7 +111,7 @@ record! { strict;
         /// The share, in proportion to the sum; absent is 0, and does not count where there is only one.
         pub weight: Option<i64> = "weight",
         /// Header edits for this destination.
-        pub headers: Option<Headers> = "headers",
+        pub headers: Option<Box<Headers>> = "headers",
     }
 }
 
