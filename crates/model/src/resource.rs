@@ -120,7 +120,7 @@ fn read_header(node: &Node, decoder: &mut Decoder) -> Option<(ObjectRef, ObjectM
     };
     let api_version = text("apiVersion", decoder)?;
     let kind = text("kind", decoder)?;
-    let meta: ObjectMeta = decode_or_default(node, "metadata", decoder)?;
+    let mut meta: ObjectMeta = decode_or_default(node, "metadata", decoder)?;
     // A name of the wrong type has been told already.
     if meta.name.is_empty()
         && decoder
@@ -129,6 +129,10 @@ fn read_header(node: &Node, decoder: &mut Decoder) -> Option<(ObjectRef, ObjectM
             .any(|p| p.path == FieldPath::root().key("metadata").key("name"))
     {
         return None;
+    }
+    // istioctl takes an IstioOperator without a name, and calls it so in the cluster.
+    if meta.name.is_empty() && kind == "IstioOperator" {
+        "installed-state".clone_into(&mut meta.name);
     }
     if meta.name.is_empty() {
         let has_generated = node.at(&["metadata", "generateName"]).is_some();
