@@ -77,6 +77,7 @@ Register-ArgumentCompleter -Native -CommandName 'mesh-migrate' -ScriptBlock {
             [CompletionResult]::new('--fail-on', '--fail-on', [CompletionResultType]::ParameterName, 'The severity from which on the exit code is 1')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would be written')
+            [CompletionResult]::new('--assume-services', '--assume-services', [CompletionResultType]::ParameterName, 'Take Services that rules name and files do not hold to exist')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Only what is wrong, and the closing line')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Only what is wrong, and the closing line')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Also rules that passed or were not checked, and all of long lists')

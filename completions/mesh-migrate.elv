@@ -72,6 +72,7 @@ set edit:completion:arg-completer[mesh-migrate] = {|@words|
             cand --fail-on 'The severity from which on the exit code is 1'
             cand --color 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)'
             cand --dry-run 'Show what would be written'
+            cand --assume-services 'Take Services that rules name and files do not hold to exist'
             cand -q 'Only what is wrong, and the closing line'
             cand --quiet 'Only what is wrong, and the closing line'
             cand -v 'Also rules that passed or were not checked, and all of long lists'

@@ -72,6 +72,7 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l co
 always\t'Always'
 never\t'Never'"
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l dry-run -d 'Show what would be written'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l assume-services -d 'Take Services that rules name and files do not hold to exist'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s q -l quiet -d 'Only what is wrong, and the closing line'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l no-progress -d 'Do not show what is being done'

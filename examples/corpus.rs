@@ -1,7 +1,7 @@
 //! Runs reading, precheck and convert over every file of a folder, each on its own, and prints what became of it
 //! as Markdown: `cargo run --release --example corpus -- FOLDER > docs/corpus.md`.
 
-use mesh_migrate::convert::{Disposition, convert};
+use mesh_migrate::convert::{Disposition, assumed_services, convert};
 use mesh_migrate::input::files::read;
 use mesh_migrate::input::{DocumentKind, Input};
 use mesh_migrate::precheck::{load_rules, precheck};
@@ -165,7 +165,9 @@ fn converted_with_folder(files: &[PathBuf]) -> BTreeSet<PathBuf> {
             .filter(|file| file.parent() == Some(folder))
             .cloned()
             .collect();
-        let conversion = convert(&read(&inside).mesh);
+        let mesh = read(&inside).mesh;
+        let assumed = assumed_services(&mesh);
+        let conversion = convert(&mesh.with_services(assumed));
         let outcomes = conversion
             .outcomes
             .iter()

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 
-use mesh_migrate::convert::{Conversion, convert};
+use mesh_migrate::convert::{Conversion, assumed_services, convert};
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
 use std::fmt::Write as _;
@@ -53,7 +53,14 @@ fn shown(input: &Input, conversion: &Conversion) -> String {
 #[test]
 fn every_case_has_its_answer() {
     insta::glob!("../testdata/convert", "*.yaml", |path| {
-        let input = read(path);
+        let mut input = read(path);
+        if path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("assumed-"))
+        {
+            let assumed = assumed_services(&input.mesh);
+            input.mesh = input.mesh.with_services(assumed);
+        }
         insta::with_settings!({ snapshot_path => "../testdata/convert", prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!(shown(&input, &convert(&input.mesh)));
         });
@@ -80,5 +87,36 @@ fn converting_the_output_again_changes_nothing() {
         let second = convert(&input.mesh);
         let new: Vec<String> = second.changes.iter().map(|c| c.id.to_string()).collect();
         assert_eq!(new, Vec::<String>::new(), "{}", entry.path().display());
+    }
+}
+
+#[test]
+fn a_route_with_the_defaults_of_the_api_server_is_the_same_route() {
+    let source = std::fs::read_to_string("testdata/convert/trap-13-rewrite-of-an-exact-path.yaml").unwrap();
+    let stored = "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: web
+  namespace: shop
+  labels: {app.kubernetes.io/managed-by: mesh-migrate}
+  annotations: {mesh-migrate.io/converted-from: shop/VirtualService/web}
+spec:
+  parentRefs: [{group: '', kind: Service, name: web}]
+  rules:
+  - matches: [{path: {type: Exact, value: /old}}]
+    filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /new}}}]
+    backendRefs: [{group: '', kind: Service, name: new, port: 80, weight: 1}]
+  - matches: [{path: {type: PathPrefix, value: /}}]
+    backendRefs: [{group: '', kind: Service, name: old, port: 80, weight: WEIGHT}]
+";
+    for (weight, new) in [("1", 0), ("0", 1)] {
+        let content = format!("{source}{}", stored.replace("WEIGHT", weight));
+        let input = read_texts(&[Text {
+            name: "both.yaml".into(),
+            content,
+        }]);
+        assert_eq!(convert(&input.mesh).changes.len(), new, "weight {weight}");
     }
 }

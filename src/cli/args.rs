@@ -246,6 +246,9 @@ pub struct ConvertArgs {
     /// Write the new objects below this folder, one file each
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "dry_run", help_heading = "Output")]
     pub output_dir: Option<PathBuf>,
+    /// Take Services that rules name and files do not hold to exist
+    #[arg(long, requires = "filename", help_heading = "Input")]
+    pub assume_services: bool,
     /// Where to write.
     #[command(flatten)]
     pub gate: GateArgs,

@@ -19,7 +19,11 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
         });
     }
     let rules = load_rules(&[])?;
-    let input = inputs::read(&args.input, terminal)?;
+    let mut input = inputs::read(&args.input, terminal)?;
+    if args.assume_services {
+        let assumed = convert::assumed_services(&input.mesh);
+        input.mesh = input.mesh.with_services(assumed);
+    }
     let conversion = convert::convert(&input.mesh);
     let mut findings = input.notes;
     findings.extend(conversion.findings);

@@ -1,5 +1,6 @@
 //! Destinations of a VirtualService as references to Services.
 
+use super::assumed::is_assumed;
 use super::context::{Context, Host};
 use super::notes::Notes;
 use crate::code::Code;
@@ -88,11 +89,26 @@ impl Backends<'_> {
             .collect();
         let wanted = match (destination.port.as_ref().and_then(|p| p.number), ports.as_slice()) {
             (Some(port), _) => port.0,
-            (None, [only]) => *only,
+            (None, [only]) if !is_assumed(service) => *only,
+            (None, _) if is_assumed(service) => {
+                let message = format!(
+                    "the destination names no port, and {} is only assumed, so its ports are not known",
+                    service.id
+                );
+                notes.keep(Code::UnknownDestination, path, message);
+                return None;
+            }
             (None, _) => self.dialled_port,
         };
         if !ports.contains(&wanted) {
-            let message = format!("{} has no port {wanted}", service.id);
+            let message = if wanted == 0 {
+                format!(
+                    "the destination names no port of {}, and which one is dialled is not known",
+                    service.id
+                )
+            } else {
+                format!("{} has no port {wanted}", service.id)
+            };
             notes.keep(Code::UnknownDestination, path, message);
             return None;
         }

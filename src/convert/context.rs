@@ -3,7 +3,7 @@
 use super::Change;
 use model::meta::Object;
 use model::traffic::{HttpRouteResource, Service, ServiceEntry};
-use model::virtual_service::VirtualService;
+use model::virtual_service::{Destination, VirtualService};
 use model::{Kind, Mesh, Node, ObjectRef, Value};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -30,16 +30,39 @@ struct Ours<'a> {
     raw: &'a Node,
 }
 
-/// Whether two trees hold the same, wherever they stand and in whatever order their keys are.
-fn same(a: &Node, b: &Node) -> bool {
-    match (&a.value, &b.value) {
+/// Whether the API server would make `stored` of `written`, wherever they stand and in whatever order their keys
+/// are.
+fn same(stored: &Node, written: &Node) -> bool {
+    match (&stored.value, &written.value) {
         (Value::Seq(x), Value::Seq(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
         (Value::Map(x), Value::Map(y)) => {
-            x.len() == y.len()
-                && x.iter()
-                    .all(|e| b.get(&e.key).is_some_and(|other| same(&e.node, other)))
+            let kept = y
+                .iter()
+                .all(|e| stored.get(&e.key).is_some_and(|old| same(old, &e.node)));
+            kept && x
+                .iter()
+                .all(|e| written.get(&e.key).is_some() || is_default(&e.key, &e.node))
         }
         (x, y) => x == y,
+    }
+}
+
+/// What the API server adds to an HTTPRoute that does not say it (defaults in the CRD of the Gateway API).
+fn is_default(key: &str, value: &Node) -> bool {
+    let any_path = |path: &Node| {
+        path.get("type").and_then(Node::as_str) == Some("PathPrefix")
+            && path.get("value").and_then(Node::as_str) == Some("/")
+    };
+    match key {
+        "group" => value.as_str() == Some(""),
+        "kind" => value.as_str() == Some("Service"),
+        "weight" => value.value == Value::Int(1),
+        "type" => value.as_str() == Some("Exact"),
+        "path" => any_path(value),
+        "matches" => {
+            matches!(value.items(), [only] if only.entries().len() == 1 && only.get("path").is_some_and(any_path))
+        }
+        _ => false,
     }
 }
 
@@ -166,6 +189,18 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Namespace and name of the Service that a host can only be; `None` for names of other forms.
+    #[must_use]
+    pub fn service_name(&self, host: &str, namespace: &str) -> Option<(String, String)> {
+        let name = self.qualify(host, namespace);
+        let (service, namespace) = name
+            .strip_suffix(&self.mesh.settings.cluster_domain)?
+            .strip_suffix(".svc.")?
+            .split_once('.')?;
+        let is_name = |part: &str| super::backend::is_dns_label(part);
+        (is_name(service) && is_name(namespace)).then(|| (namespace.to_owned(), service.to_owned()))
+    }
+
     /// What a host of an object in `namespace` stands for.
     #[must_use]
     pub fn host(&self, host: &str, namespace: &str) -> Host<'a> {
@@ -173,13 +208,8 @@ impl<'a> Context<'a> {
             return Host::Wildcard;
         }
         let name = self.qualify(host, namespace);
-        let labels = || {
-            name.strip_suffix(&self.mesh.settings.cluster_domain)?
-                .strip_suffix(".svc.")?
-                .split_once('.')
-        };
-        if let Some((service, namespace)) = labels()
-            && let Some(found) = self.mesh.service(namespace, service)
+        if let Some((namespace, service)) = self.service_name(host, namespace)
+            && let Some(found) = self.mesh.service(&namespace, &service)
         {
             return Host::Service(found);
         }
@@ -283,11 +313,16 @@ impl<'a> Context<'a> {
 
 /// The hosts that a VirtualService sends requests or copies of them to, as written.
 pub fn destination_hosts(service: &VirtualService) -> impl Iterator<Item = &str> {
+    destinations(service).map(|destination| destination.host.as_str())
+}
+
+/// The destinations of a VirtualService, those of copies among them.
+pub fn destinations(service: &VirtualService) -> impl Iterator<Item = &Destination> {
     service.http.iter().flat_map(|rule| {
-        let routes = rule.route.iter().map(|route| route.destination.host.as_str());
-        let mirrors = rule.mirror.iter().map(|mirror| mirror.host.as_str());
+        let routes = rule.route.iter().map(|route| &route.destination);
+        let mirrors = rule.mirror.as_deref().into_iter();
         routes
             .chain(mirrors)
-            .chain(rule.mirrors.iter().map(|mirror| mirror.destination.host.as_str()))
+            .chain(rule.mirrors.iter().map(|mirror| &mirror.destination))
     })
 }

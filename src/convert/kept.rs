@@ -53,7 +53,11 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     for object in &mesh.routes {
         nothing(sink, object);
     }
-    for object in &mesh.services {
+    for object in mesh
+        .services
+        .iter()
+        .filter(|service| !super::assumed::is_assumed(service))
+    {
         nothing(sink, object);
     }
     for object in &mesh.workloads {

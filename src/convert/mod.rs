@@ -1,6 +1,7 @@
 //! Rewrites the configuration that ambient mode reads differently. A function of the mesh: it adds objects,
 //! it never changes or removes old ones, and what it cannot carry over exactly it keeps and names.
 
+mod assumed;
 mod authorization_policy;
 mod backend;
 mod context;
@@ -13,6 +14,8 @@ mod policy_rules;
 mod reach;
 mod request_authentication;
 mod virtual_service;
+
+pub use assumed::assumed_services;
 
 use crate::finding::Finding;
 use context::Context;

@@ -1,5 +1,6 @@
 //! VirtualService to HTTPRoute: which hosts, which ports, which rules.
 
+use super::assumed::is_assumed;
 use super::backend::Backends;
 use super::context::{Context, Host};
 use super::http_action::{self, Action};
@@ -215,6 +216,26 @@ fn check_host<'a>(
         );
         notes.keep(Code::ForeignNamespace, place, message);
     }
+    if is_assumed(service) {
+        let message = format!(
+            "{} is not in the input and is taken to exist, with a virtual address",
+            service.id
+        );
+        notes.tell(Code::AssumedService, place, message);
+        let by_port = object
+            .spec
+            .http
+            .iter()
+            .flat_map(|rule| &rule.matches)
+            .any(|wanted| wanted.port.is_some());
+        if by_port {
+            let message = format!(
+                "rules depend on the port that is dialled, and the ports of {} are not known",
+                service.id
+            );
+            notes.keep(Code::UnknownHost, place, message);
+        }
+    }
     if service.spec.is_headless() || service.spec.is_external_name() {
         notes.keep(
             Code::NoVirtualAddress,
@@ -264,14 +285,16 @@ fn routes_for_service(
     several_hosts: bool,
     notes: &mut Notes<'_, VirtualService>,
 ) -> Vec<Change> {
-    let ports = service
-        .spec
-        .ports
-        .iter()
-        .filter(|p| p.may_be_http())
-        .filter_map(|p| p.port)
-        .map(|p| p.0);
+    let assumed = is_assumed(service);
+    let http = service.spec.ports.iter().filter(|p| p.may_be_http());
+    // Of an assumed Service the ports are not known, and no rule may depend on them.
+    let ports: Vec<u16> = if assumed {
+        vec![0]
+    } else {
+        http.filter_map(|p| p.port).map(|p| p.0).collect()
+    };
     let per_port: Vec<(u16, Vec<Rule>)> = ports
+        .into_iter()
         .filter_map(|port| rules_for_port(context, object, port, notes).map(|rules| (port, rules)))
         .collect();
     let base = if several_hosts {
@@ -279,7 +302,7 @@ fn routes_for_service(
     } else {
         object.name().to_owned()
     };
-    let all_ports = service.spec.ports.len() == per_port.len();
+    let all_ports = assumed || service.spec.ports.len() == per_port.len();
     let uniform = per_port.windows(2).all(|pair| pair[0].1 == pair[1].1);
     let mut changes = Vec::new();
     match per_port.as_slice() {

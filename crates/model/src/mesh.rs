@@ -135,6 +135,18 @@ impl Mesh {
         self
     }
 
+    /// This mesh with further Services.
+    #[must_use]
+    pub fn with_services(mut self, services: Vec<Object<Service>>) -> Self {
+        self.services.extend(services);
+        self.sort();
+        self.services_by_name.clear();
+        self.services_by_namespace.clear();
+        self.workloads_by_namespace.clear();
+        self.index();
+        self
+    }
+
     /// The Service of that name.
     #[must_use]
     pub fn service(&self, namespace: &str, name: &str) -> Option<&Object<Service>> {
