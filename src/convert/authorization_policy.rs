@@ -360,20 +360,7 @@ fn needs_waypoint(policy: &AuthorizationPolicy) -> bool {
 }
 
 fn check_object(context: &Context<'_>, object: &Policy, notes: &mut PolicyNotes<'_>) {
-    if object.has_unknown_fields {
-        notes.keep(
-            Code::UnknownFieldKept,
-            &FieldPath::root(),
-            "the object has fields whose meaning is not known",
-        );
-    }
-    if context.is_duplicate(&object.id) {
-        notes.keep(
-            Code::DefinedTwice,
-            &FieldPath::root(),
-            "the object stands in the input more than once",
-        );
-    }
+    super::check_certainty(context, object, notes);
     if object.namespace() == context.mesh.settings.root_namespace {
         notes.keep(Code::MeshWidePolicy, &selector_path(), "in the root namespace the selector counts for the whole mesh, but a policy can only be attached to Services of its own namespace");
     }

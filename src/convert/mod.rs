@@ -5,8 +5,10 @@ mod assumed;
 mod authorization_policy;
 mod backend;
 mod context;
+mod header_edits;
 mod http_action;
 mod http_match;
+mod http_route;
 mod kept;
 mod notes;
 mod order;
@@ -17,9 +19,11 @@ mod virtual_service;
 
 pub use assumed::assumed_services;
 
+use crate::code::Code;
 use crate::finding::Finding;
 use context::Context;
-use model::{Mesh, Object, ObjectRef, Origin};
+use model::{FieldPath, Mesh, Object, ObjectRef, Origin};
+use notes::Notes;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashSet};
 
@@ -155,6 +159,24 @@ impl Sink {
         });
         self.conversion.changes.extend(changes);
         self.conversion.findings.extend(findings);
+    }
+}
+
+/// Objects of which it is not certain what they say are kept.
+fn check_certainty<T>(context: &Context<'_>, object: &Object<T>, notes: &mut Notes<'_, T>) {
+    if object.has_unknown_fields {
+        notes.keep(
+            Code::UnknownFieldKept,
+            &FieldPath::root(),
+            "the object has fields whose meaning is not known",
+        );
+    }
+    if context.is_duplicate(&object.id) {
+        notes.keep(
+            Code::DefinedTwice,
+            &FieldPath::root(),
+            "the object stands in the input more than once",
+        );
     }
 }
 

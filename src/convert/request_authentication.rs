@@ -53,20 +53,7 @@ fn convert(
 ) -> Vec<Change> {
     let root = object.namespace() == context.mesh.settings.root_namespace;
     let place = FieldPath::spec().key("selector");
-    if object.has_unknown_fields {
-        notes.keep(
-            Code::UnknownFieldKept,
-            &FieldPath::root(),
-            "the object has fields whose meaning is not known",
-        );
-    }
-    if context.is_duplicate(&object.id) {
-        notes.keep(
-            Code::DefinedTwice,
-            &FieldPath::root(),
-            "the object stands in the input more than once",
-        );
-    }
+    super::check_certainty(context, object, notes);
     let Some(selector) = object
         .spec
         .selector

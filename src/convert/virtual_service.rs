@@ -3,30 +3,14 @@
 use super::assumed::is_assumed;
 use super::backend::Backends;
 use super::context::{Context, Host};
-use super::http_action::{self, Action};
 use super::http_match::Match;
+use super::http_route::{Rule, keep_order, routes};
 use super::notes::Notes;
-use super::order::{self, Arrangement, Ties};
-use super::{Change, Disposition, Sink, backend, http_match};
+use super::{Change, Disposition, Sink, backend, http_action, http_match};
 use crate::code::Code;
 use model::traffic::Service;
 use model::virtual_service::VirtualService;
-use model::{FieldPath, Kind, Object, ObjectRef};
-use semantics::predicate::RequestMatch;
-use serde_json::{Value as Json, json};
-
-/// `HTTPRoute.spec.rules`, `HTTPRouteRule.matches`, and all matches of a route.
-const MAX_RULES: usize = 16;
-const MAX_RULE_MATCHES: usize = 64;
-const MAX_ROUTE_MATCHES: usize = 128;
-
-/// A rule of an HTTPRoute.
-#[derive(Debug, Clone, PartialEq)]
-struct Rule {
-    name: Option<String>,
-    matches: Vec<Match>,
-    action: Action,
-}
+use model::{FieldPath, Object};
 
 /// Converts all VirtualServices of a mesh.
 pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
@@ -97,20 +81,7 @@ fn check_object<'a>(
 ) -> Vec<&'a Object<Service>> {
     let spec = &object.spec;
     let path = FieldPath::spec();
-    if object.has_unknown_fields {
-        notes.keep(
-            Code::UnknownFieldKept,
-            &FieldPath::root(),
-            "the object has fields whose meaning is not known",
-        );
-    }
-    if context.is_duplicate(&object.id) {
-        notes.keep(
-            Code::DefinedTwice,
-            &FieldPath::root(),
-            "the object stands in the input more than once",
-        );
-    }
+    super::check_certainty(context, object, notes);
     if spec.gateways.iter().any(|gateway| gateway != "mesh") {
         notes.keep(
             Code::GatewayAndMesh,
@@ -392,162 +363,4 @@ fn rule_name(
     }
     notes.tell(Code::StatisticsName, &path.key("name"), format!("`{name}` cannot be the name of a rule in an HTTPRoute (RFC 1123, unique); only statistics and logs change"));
     None
-}
-
-fn keep_order(rules: &mut [Rule], notes: &mut Notes<'_, VirtualService>) -> bool {
-    let mut actions: Vec<&Action> = Vec::new();
-    let mut entries = Vec::new();
-    for rule in rules.iter() {
-        let number = actions
-            .iter()
-            .position(|action| **action == rule.action)
-            .unwrap_or_else(|| {
-                actions.push(&rule.action);
-                actions.len() - 1
-            });
-        entries.extend(
-            rule.matches
-                .iter()
-                .cloned()
-                .map(|Match { meaning, condition }| order::Entry {
-                    meaning,
-                    condition,
-                    action: number,
-                }),
-        );
-    }
-    let matches = entries.len();
-    let ties = if rules.len() > MAX_RULES
-        || matches > MAX_ROUTE_MATCHES
-        || rules.iter().any(|r| r.matches.len() > MAX_RULE_MATCHES)
-    {
-        Ties::Unknown
-    } else {
-        Ties::InOrder
-    };
-    let place = FieldPath::spec().key("http");
-    match order::keep_order(&mut entries, ties) {
-        Err(order::Unorderable) => {
-            notes.keep(Code::OrderNotKept, &place, "istiod sorts the rules of an HTTPRoute by specificity, and the written order cannot be kept within the limits of the API");
-            return false;
-        }
-        Ok(Arrangement::Padded) => {
-            notes.tell(Code::OrderByPadding, &place, "paths became regular expressions of falling lengths, so that istiod tries the rules in the written order");
-        }
-        Ok(Arrangement::AsWritten) => {}
-    }
-    let mut entries = entries.into_iter();
-    for rule in rules {
-        rule.matches = entries
-            .by_ref()
-            .take(rule.matches.len())
-            .map(
-                |order::Entry {
-                     meaning, condition, ..
-                 }| Match { meaning, condition },
-            )
-            .collect();
-    }
-    true
-}
-
-/// The routes that hold the rules: one, or several where the API's limits ask for it.
-fn routes(
-    context: &Context<'_>,
-    object: &Object<VirtualService>,
-    service: &Object<Service>,
-    port: Option<u16>,
-    base: &str,
-    rules: &[Rule],
-) -> Vec<Change> {
-    let split: Vec<Rule> = rules
-        .iter()
-        .flat_map(|rule| {
-            rule.matches
-                .chunks(MAX_RULE_MATCHES)
-                .enumerate()
-                .map(|(part, matches)| Rule {
-                    name: rule.name.clone().filter(|_| part == 0),
-                    matches: matches.to_vec(),
-                    action: rule.action.clone(),
-                })
-        })
-        .collect();
-    let mut groups: Vec<Vec<Rule>> = Vec::new();
-    for rule in split {
-        match groups.last_mut() {
-            Some(group)
-                if group.len() < MAX_RULES
-                    && group.iter().map(|r| r.matches.len()).sum::<usize>() + rule.matches.len()
-                        <= MAX_ROUTE_MATCHES =>
-            {
-                group.push(rule);
-            }
-            _ => groups.push(vec![rule]),
-        }
-    }
-    let several = groups.len() > 1;
-    groups
-        .into_iter()
-        .enumerate()
-        .map(|(index, group)| {
-            let name = if several {
-                format!("{base}-part{}", index + 1)
-            } else {
-                base.to_owned()
-            };
-            let id = context.free_name(object.namespace(), &Kind::HttpRoute, &name, &object.id);
-            Change {
-                after: (&route_json(object, &id, service, port, &group)).into(),
-                id,
-                from: object.id.clone(),
-                before: None,
-            }
-        })
-        .collect()
-}
-
-fn route_json(
-    object: &Object<VirtualService>,
-    id: &ObjectRef,
-    service: &Object<Service>,
-    port: Option<u16>,
-    rules: &[Rule],
-) -> Json {
-    let mut parent = json!({ "group": "", "kind": "Service", "name": service.name() });
-    if let Some(port) = port {
-        parent["port"] = json!(port);
-    }
-    json!({
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": super::metadata(id, &object.id),
-        "spec": { "parentRefs": [parent], "rules": rules.iter().map(rule_json).collect::<Vec<_>>() },
-    })
-}
-
-fn rule_json(rule: &Rule) -> Json {
-    let mut fields = serde_json::Map::new();
-    if let Some(name) = &rule.name {
-        fields.insert("name".into(), json!(name));
-    }
-    if !matches!(rule.matches.as_slice(), [only] if only.condition == RequestMatch::any()) {
-        fields.insert(
-            "matches".into(),
-            rule.matches
-                .iter()
-                .map(|m| http_match::to_json(&m.condition))
-                .collect(),
-        );
-    }
-    if !rule.action.filters.is_empty() {
-        fields.insert("filters".into(), json!(rule.action.filters));
-    }
-    if !rule.action.backend_refs.is_empty() {
-        fields.insert("backendRefs".into(), json!(rule.action.backend_refs));
-    }
-    if let Some(timeout) = &rule.action.timeout {
-        fields.insert("timeouts".into(), json!({ "request": timeout }));
-    }
-    Json::Object(fields)
 }
