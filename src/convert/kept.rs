@@ -68,6 +68,14 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     }
     for object in &mesh.others {
         match KEPT.iter().find(|(kind, _)| *kind == object.id.kind) {
+            // Attached to targets, it is meant for waypoints already.
+            Some(_)
+                if ["targetRefs", "targetRef"]
+                    .iter()
+                    .any(|key| object.raw.at(&["spec", key]).is_some()) =>
+            {
+                nothing(sink, object);
+            }
             Some((_, Some(code))) => keep(sink, object, *code, code.page().title),
             Some((_, None)) => nothing(sink, object),
             None => sink.put(object, Disposition::NotOurs, Vec::new(), Vec::new()),
