@@ -6,9 +6,7 @@ use super::precheck::load_rules;
 use super::{CliError, inputs, write};
 use crate::convert;
 use crate::exit::Exit;
-use crate::finding::Finding;
-use crate::pages::pages;
-use crate::report::{Command, Report, counted};
+use crate::report::{Command, counted};
 
 /// Reads, converts, reports, and writes if asked to.
 pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
@@ -25,21 +23,9 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
         input.mesh = input.mesh.with_services(assumed);
     }
     let conversion = convert::convert(&input.mesh);
-    let mut findings = input.notes;
-    findings.extend(conversion.findings);
-    findings.sort_by_cached_key(Finding::sort_key);
-    let mut report = Report {
-        command: Command::Convert,
-        source: input.description,
-        errors: input.errors,
-        gaps: input.gaps,
-        findings,
-        passed: Vec::new(),
-        not_checked: Vec::new(),
-        changes: conversion.changes,
-        outcomes: conversion.outcomes,
-        pages: pages(&rules),
-    };
+    let (mesh, mut report) = inputs::report(Command::Convert, input, conversion.findings, &rules);
+    report.changes = conversion.changes;
+    report.outcomes = conversion.outcomes;
     inputs::only_namespaces(&mut report, &args.input.namespace, &rules);
     terminal.show(&report, &args.gate.output)?;
     if let Some(folder) = &args.output_dir {
@@ -59,8 +45,8 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
             ));
         }
     }
-    let exit = output::exit(&report, args.fail_on, inputs::is_refused(&input.mesh));
+    let exit = output::exit(&report, args.fail_on, inputs::is_refused(&mesh));
     // The program ends here; taking a large mesh apart piece by piece would only delay it.
-    std::mem::forget((input.mesh, report));
+    std::mem::forget((mesh, report));
     Ok(exit)
 }

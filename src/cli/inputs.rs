@@ -9,8 +9,9 @@ use crate::finding::Finding;
 use crate::input::cluster::{self, ClusterOptions};
 use crate::input::files::{self, Text};
 use crate::input::{Input, snapshot};
+use crate::pages::pages;
 use crate::progress::Progress;
-use crate::report::Report;
+use crate::report::{Command, Report};
 use model::{Coverage, Kind, Mesh, ObjectRef};
 use rules::{Rule, RuleSet, Subject};
 use std::collections::BTreeSet;
@@ -153,4 +154,24 @@ pub fn only_namespaces(report: &mut Report, namespaces: &[String], rules: &RuleS
         .changes
         .retain(|change| wanted(&change.id) || wanted(&change.from));
     report.outcomes.retain(|outcome: &Outcome| wanted(&outcome.id));
+}
+
+/// A report of what was judged, with what reading brought to light; the mesh goes on by itself.
+pub fn report(command: Command, input: Input, judged: Vec<Finding>, rules: &RuleSet) -> (Mesh, Report) {
+    let mut findings = input.notes;
+    findings.extend(judged);
+    findings.sort_by_cached_key(Finding::sort_key);
+    let report = Report {
+        command,
+        source: input.description,
+        errors: input.errors,
+        gaps: input.gaps,
+        findings,
+        passed: Vec::new(),
+        not_checked: Vec::new(),
+        changes: Vec::new(),
+        outcomes: Vec::new(),
+        pages: pages(rules),
+    };
+    (input.mesh, report)
 }

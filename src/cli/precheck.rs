@@ -4,10 +4,8 @@ use super::args::PrecheckArgs;
 use super::output::{self, Terminal};
 use super::{CliError, inputs};
 use crate::exit::Exit;
-use crate::finding::Finding;
-use crate::pages::pages;
 use crate::precheck;
-use crate::report::{Command, Report};
+use crate::report::Command;
 use rules::RuleSet;
 use std::path::PathBuf;
 
@@ -16,26 +14,14 @@ pub fn run(args: &PrecheckArgs, terminal: &Terminal) -> Result<Exit, CliError> {
     let rules = load_rules(&args.rules)?;
     let input = inputs::read(&args.input, terminal)?;
     let judged = precheck::precheck(&input.mesh, &rules);
-    let mut findings = input.notes;
-    findings.extend(judged.findings);
-    findings.sort_by_cached_key(Finding::sort_key);
-    let mut report = Report {
-        command: Command::Precheck,
-        source: input.description,
-        errors: input.errors,
-        gaps: input.gaps,
-        findings,
-        passed: judged.passed,
-        not_checked: judged.not_checked,
-        changes: Vec::new(),
-        outcomes: Vec::new(),
-        pages: pages(&rules),
-    };
+    let (mesh, mut report) = inputs::report(Command::Precheck, input, judged.findings, &rules);
+    report.passed = judged.passed;
+    report.not_checked = judged.not_checked;
     inputs::only_namespaces(&mut report, &args.input.namespace, &rules);
     terminal.show(&report, &args.gate.output)?;
-    let exit = output::exit(&report, args.fail_on, inputs::is_refused(&input.mesh));
+    let exit = output::exit(&report, args.fail_on, inputs::is_refused(&mesh));
     // The program ends here; taking a large mesh apart piece by piece would only delay it.
-    std::mem::forget((input.mesh, report));
+    std::mem::forget((mesh, report));
     Ok(exit)
 }
 

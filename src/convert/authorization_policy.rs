@@ -1,5 +1,6 @@
 //! AuthorizationPolicy: from the pods that a selector selects to the Services that a waypoint serves.
 
+use super::attach;
 use super::context::Context;
 use super::notes::Notes;
 use super::policy_rules::{self, Attributes};
@@ -8,12 +9,10 @@ use super::{Change, Disposition, Sink};
 use crate::code::Code;
 use model::security::{Action, AuthorizationPolicy, RequestAuthentication, WorkloadSelector};
 use model::virtual_service::VirtualService;
-use model::{FieldPath, Kind, Object};
-use serde_json::{Value as Json, json};
+use model::{FieldPath, Object};
+use semantics::ztunnel::needs_waypoint;
+use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap};
-
-/// `AuthorizationPolicy.spec.targetRefs`.
-const MAX_TARGETS: usize = 16;
 
 type Policy = Object<AuthorizationPolicy>;
 type PolicyNotes<'a> = Notes<'a, AuthorizationPolicy>;
@@ -39,7 +38,7 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
         .collect();
     for ((_, policies), answers) in namespaces.iter().zip(converted) {
         for (policy, (disposition, changes, findings)) in policies.iter().zip(answers) {
-            sink.put(policy, disposition, changes, super::without_repetitions(findings));
+            sink.put(policy, disposition, changes, findings);
         }
     }
 }
@@ -230,25 +229,12 @@ impl<'a> Namespace<'a> {
         if groups.is_empty() && !targets.is_empty() {
             notes.keep(Code::PortNotServed, &FieldPath::spec().key("rules"), format!("no Service leads to the ports that the rules name, so a waypoint has nothing to judge; pods selected by {} can only be reached past it", labels(selector)));
         }
-        let refs = groups.into_iter().flat_map(|(rules, services)| {
-            services
-                .chunks(MAX_TARGETS)
-                .map(|chunk| (rules.clone(), chunk.to_vec()))
-                .collect::<Vec<_>>()
-        });
-        let refs: Vec<_> = refs.collect();
-        let several = refs.len() > 1;
-        let named = |index: usize| {
-            if several {
-                format!("{}-waypoint-{}", object.name(), index + 1)
-            } else {
-                format!("{}-waypoint", object.name())
-            }
-        };
-        refs.into_iter()
-            .enumerate()
-            .map(|(index, (rules, services))| change(self.context, object, &named(index), &rules, &services))
-            .collect()
+        let groups = groups
+            .into_iter()
+            .map(|(rules, services)| (with_rules(object, rules), services))
+            .collect();
+        // A policy on trial stays on trial.
+        attach::copies(self.context, object, &["istio.io/dry-run"], groups)
     }
 
     /// Whether a policy means at the target what it means at the pods, or something stricter.
@@ -353,12 +339,6 @@ impl<'a> Namespace<'a> {
     }
 }
 
-/// Whether ztunnel alone cannot enforce a policy.
-fn needs_waypoint(policy: &AuthorizationPolicy) -> bool {
-    matches!(policy.action(), Action::Custom | Action::Audit)
-        || policy.rules.iter().any(policy_rules::needs_layer_7)
-}
-
 fn check_object(context: &Context<'_>, object: &Policy, notes: &mut PolicyNotes<'_>) {
     super::check_certainty(context, object, notes);
     if object.namespace() == context.mesh.settings.root_namespace {
@@ -436,40 +416,15 @@ fn mentions(node: &model::Node, key: &str) -> bool {
         || node.items().iter().any(|item| mentions(item, key))
 }
 
-fn change(context: &Context<'_>, object: &Policy, name: &str, rules: &[Json], services: &[&str]) -> Change {
-    let id = context.free_name(object.namespace(), &Kind::AuthorizationPolicy, name, &object.id);
-    let refs: Vec<Json> = services
-        .iter()
-        .map(|name| json!({ "group": "", "kind": "Service", "name": name }))
-        .collect();
-    let mut metadata = super::metadata(&id, &object.id);
-    // A policy on trial stays on trial.
-    if let Some(dry_run) = object.meta.annotations.get("istio.io/dry-run") {
-        metadata["annotations"]["istio.io/dry-run"] = json!(dry_run);
+/// The fields of a policy with the rules for some of its targets; without any, an ALLOW lets nothing in.
+fn with_rules(object: &Policy, rules: Vec<Json>) -> serde_json::Map<String, Json> {
+    let mut fields = attach::unscoped_spec(object);
+    if rules.is_empty() {
+        fields.shift_remove("rules");
+    } else {
+        fields.insert("rules".into(), Json::Array(rules));
     }
-    let old = object.raw.get("spec").map_or(Json::Null, Json::from);
-    let mut spec = serde_json::Map::new();
-    spec.insert("targetRefs".into(), Json::Array(refs));
-    for (key, value) in old.as_object().into_iter().flatten() {
-        match key.as_str() {
-            "selector" | "targetRef" | "targetRefs" => {}
-            "rules" if rules.is_empty() => {}
-            "rules" => {
-                spec.insert("rules".into(), json!(rules));
-            }
-            _ => {
-                spec.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    let api_version = object.raw.get("apiVersion").map_or(Json::Null, Json::from);
-    let wrap = |spec: Json| json!({ "apiVersion": api_version, "kind": "AuthorizationPolicy", "metadata": metadata, "spec": spec });
-    Change {
-        id,
-        from: object.id.clone(),
-        before: Some((&wrap(old)).into()),
-        after: (&wrap(Json::Object(spec))).into(),
-    }
+    fields
 }
 
 fn selector_path() -> FieldPath {

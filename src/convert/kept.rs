@@ -1,5 +1,6 @@
 //! The kinds that are not converted: what becomes of each, and what there is to say about it.
 
+use super::assumed::is_assumed;
 use super::context::Context;
 use super::notes::Notes;
 use super::{Disposition, Sink};
@@ -41,28 +42,12 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
             "a waypoint reads it as it is; ztunnel does not",
         );
     }
-    for object in &mesh.service_entries {
-        nothing(sink, object);
-    }
-    for object in &mesh.istio_gateways {
-        nothing(sink, object);
-    }
-    for object in &mesh.gateways {
-        nothing(sink, object);
-    }
-    for object in &mesh.routes {
-        nothing(sink, object);
-    }
-    for object in mesh
-        .services
-        .iter()
-        .filter(|service| !super::assumed::is_assumed(service))
-    {
-        nothing(sink, object);
-    }
-    for object in &mesh.workloads {
-        nothing(sink, object);
-    }
+    nothing_for_any(sink, &mesh.service_entries);
+    nothing_for_any(sink, &mesh.istio_gateways);
+    nothing_for_any(sink, &mesh.gateways);
+    nothing_for_any(sink, &mesh.routes);
+    nothing_for_any(sink, mesh.services.iter().filter(|service| !is_assumed(service)));
+    nothing_for_any(sink, &mesh.workloads);
     for object in &mesh.peer_authentications {
         peer_authentication(sink, object);
     }
@@ -87,6 +72,12 @@ fn keep<T>(sink: &mut Sink, object: &Object<T>, code: Code, message: &str) {
     let mut notes = Notes::on(object);
     notes.keep(code, &FieldPath::root(), message);
     sink.put(object, Disposition::Kept, Vec::new(), notes.into_findings());
+}
+
+fn nothing_for_any<'a, T: 'a>(sink: &mut Sink, objects: impl IntoIterator<Item = &'a Object<T>>) {
+    for object in objects {
+        nothing(sink, object);
+    }
 }
 
 fn nothing<T>(sink: &mut Sink, object: &Object<T>) {

@@ -2,6 +2,7 @@
 //! it never changes or removes old ones, and what it cannot carry over exactly it keeps and names.
 
 mod assumed;
+mod attach;
 mod authorization_policy;
 mod backend;
 mod context;
@@ -158,7 +159,7 @@ impl Sink {
             disposition,
         });
         self.conversion.changes.extend(changes);
-        self.conversion.findings.extend(findings);
+        self.conversion.findings.extend(without_repetitions(findings));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::reach::{Reach, Target};
 use crate::code::Code;
-use model::security::{AuthorizationPolicy, Operation, Rule, Source};
+use model::security::{AuthorizationPolicy, Operation};
 use model::traffic::ServicePort;
 use model::values::PortRef;
 use model::workload::PodTemplate;
@@ -10,51 +10,8 @@ use model::{FieldPath, Object};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 
-/// Attributes in `when` that ztunnel can judge.
-const LAYER_4_KEYS: [&str; 5] = [
-    "source.ip",
-    "source.namespace",
-    "source.principal",
-    "destination.ip",
-    "destination.port",
-];
-
 /// What stands in the way of reading rules at a waypoint.
 pub type Obstacle = (Code, FieldPath, String);
-
-/// Whether a rule looks at anything that only layer 7 shows.
-///
-/// Source: istio/istio:pilot/pkg/serviceregistry/ambient/authorization.go.
-pub fn needs_layer_7(rule: &Rule) -> bool {
-    let source = |s: &Source| {
-        [
-            &s.request_principals,
-            &s.not_request_principals,
-            &s.remote_ip_blocks,
-            &s.not_remote_ip_blocks,
-        ]
-        .iter()
-        .any(|values| !values.is_empty())
-    };
-    let operation = |o: &Operation| {
-        [
-            &o.hosts,
-            &o.not_hosts,
-            &o.methods,
-            &o.not_methods,
-            &o.paths,
-            &o.not_paths,
-        ]
-        .iter()
-        .any(|values| !values.is_empty())
-    };
-    rule.from.iter().any(|from| source(&from.source))
-        || rule.to.iter().any(|to| operation(&to.operation))
-        || rule
-            .when
-            .iter()
-            .any(|condition| !LAYER_4_KEYS.contains(&condition.key.as_str()))
-}
 
 /// Whether a policy looks at tokens, and so depends on a RequestAuthentication at the same place.
 pub fn uses_claims(policy: &AuthorizationPolicy) -> bool {

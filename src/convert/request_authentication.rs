@@ -1,17 +1,14 @@
 //! RequestAuthentication: from the pods that a selector selects to the Services that a waypoint serves.
 
+use super::attach;
 use super::context::Context;
 use super::notes::Notes;
 use super::reach::{Coverage, Reach};
 use super::{Change, Disposition, Sink};
 use crate::code::Code;
 use model::security::RequestAuthentication;
-use model::{FieldPath, Kind, Node, Object, Value};
-use serde_json::{Value as Json, json};
+use model::{FieldPath, Node, Object, Value};
 use std::collections::BTreeMap;
-
-/// `RequestAuthentication.spec.targetRefs`.
-const MAX_TARGETS: usize = 16;
 
 type Authentication = Object<RequestAuthentication>;
 
@@ -35,12 +32,7 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
                 (false, true) => (Disposition::Kept, Vec::new()),
                 (false, false) => (Disposition::Converted, changes),
             };
-            sink.put(
-                object,
-                disposition,
-                changes,
-                super::without_repetitions(notes.into_findings()),
-            );
+            sink.put(object, disposition, changes, notes.into_findings());
         }
     }
 }
@@ -109,43 +101,13 @@ fn convert(
     if !notes.is_kept() && object.spec.jwt_rules.iter().any(|rule| !keeps_token(&rule.0)) {
         notes.tell(Code::TokenTakenAway, &FieldPath::spec().key("jwtRules"), "the waypoint takes the token away after verifying it; a sidecar that is still behind it finds none, and its own policies on tokens refuse the request");
     }
-    let several = services.len() > MAX_TARGETS;
-    services
-        .chunks(MAX_TARGETS)
-        .enumerate()
-        .map(|(index, chunk)| {
-            let name = if several {
-                format!("{}-waypoint-{}", object.name(), index + 1)
-            } else {
-                format!("{}-waypoint", object.name())
-            };
-            change(context, object, &name, chunk)
-        })
-        .collect()
-}
-
-fn change(context: &Context<'_>, object: &Authentication, name: &str, services: &[&str]) -> Change {
-    let id = context.free_name(object.namespace(), &Kind::RequestAuthentication, name, &object.id);
-    let old = object.raw.get("spec").map_or(Json::Null, Json::from);
-    let refs: Vec<Json> = services
-        .iter()
-        .map(|name| json!({ "group": "", "kind": "Service", "name": name }))
-        .collect();
-    let mut spec = serde_json::Map::new();
-    spec.insert("targetRefs".into(), Json::Array(refs));
-    let others = old
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| *key != "selector");
-    spec.extend(others.map(|(key, value)| (key.clone(), value.clone())));
-    let api_version = object.raw.get("apiVersion").map_or(Json::Null, Json::from);
-    let metadata = super::metadata(&id, &object.id);
-    let wrap = |spec: Json| json!({ "apiVersion": api_version, "kind": "RequestAuthentication", "metadata": metadata, "spec": spec });
-    Change {
-        id,
-        from: object.id.clone(),
-        before: Some((&wrap(old)).into()),
-        after: (&wrap(Json::Object(spec))).into(),
+    if services.is_empty() {
+        return Vec::new();
     }
+    attach::copies(
+        context,
+        object,
+        &[],
+        vec![(attach::unscoped_spec(object), services)],
+    )
 }

@@ -66,11 +66,7 @@ fn convert(context: &Context<'_>, object: &Object<VirtualService>) -> Answer {
             );
         }
     }
-    (
-        disposition,
-        changes,
-        super::without_repetitions(notes.into_findings()),
-    )
+    (disposition, changes, notes.into_findings())
 }
 
 /// The conditions on the object as a whole; gives the Services that its hosts stand for.

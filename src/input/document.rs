@@ -1,12 +1,12 @@
 //! One document: what it is, and the objects in it.
 
 use super::template;
-use super::{Document, DocumentKind};
+use super::{Document, DocumentKind, Input};
 use crate::code::Code;
 use crate::finding::{Finding, Location};
 use model::resource::{self, Reading, is_list, is_object};
 use model::yaml::{self, Chunk, SyntaxError};
-use model::{FieldPath, Kind, Node, Origin, Resource, SettingsFile, UnknownFields, Value};
+use model::{Coverage, FieldPath, Kind, Mesh, Node, Origin, Resource, SettingsFile, UnknownFields, Value};
 use std::sync::Arc;
 
 /// What came out of documents; the parts of all documents are added up.
@@ -30,6 +30,21 @@ impl Parts {
         self.errors.extend(other.errors);
         self.notes.extend(other.notes);
         self.documents.extend(other.documents);
+    }
+
+    /// All that the documents hold, with how much of the world they show.
+    pub fn into_input(self, coverage: Coverage, description: String, gaps: Vec<String>) -> Input {
+        let mut mesh = Mesh::new(self.resources, coverage)
+            .with_settings_files(self.chart_values, self.cni_configurations);
+        mesh.unknown_fields = self.unknown_fields;
+        Input {
+            mesh,
+            errors: self.errors,
+            notes: self.notes,
+            documents: self.documents,
+            description,
+            gaps,
+        }
     }
 
     pub fn read_chunk(&mut self, chunk: Chunk<'_>, origin: &Origin) {

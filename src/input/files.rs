@@ -5,7 +5,7 @@ use super::{Input, template};
 use crate::code::Code;
 use crate::finding::{Finding, Location};
 use ignore::WalkBuilder;
-use model::{Coverage, Mark, Mesh, ObjectRef, Origin, yaml};
+use model::{Coverage, Mark, ObjectRef, Origin, yaml};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::io::Read;
@@ -79,20 +79,11 @@ pub fn read_texts(texts: &[Text]) -> Input {
     }
     let notes = duplicates(&parts);
     parts.notes.extend(notes);
-    let mut mesh = Mesh::new(parts.resources, Coverage::Files)
-        .with_settings_files(parts.chart_values, parts.cni_configurations);
-    mesh.unknown_fields = parts.unknown_fields;
-    Input {
-        mesh,
-        errors: parts.errors,
-        notes: parts.notes,
-        documents: parts.documents,
-        description: match texts {
-            [one] => format!("`{}`", one.name),
-            many => format!("{} files", many.len()),
-        },
-        gaps: Vec::new(),
-    }
+    let description = match texts {
+        [one] => format!("`{}`", one.name),
+        many => format!("{} files", many.len()),
+    };
+    parts.into_input(Coverage::Files, description, Vec::new())
 }
 
 fn read_text(text: &Text) -> Vec<Parts> {

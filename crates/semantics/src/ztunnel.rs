@@ -65,6 +65,16 @@ pub struct Reading {
     pub widened: Vec<FieldPath>,
 }
 
+/// Whether ztunnel alone cannot enforce a policy: it asks a provider, logs, or looks at layer 7.
+#[must_use]
+pub fn needs_waypoint(policy: &AuthorizationPolicy) -> bool {
+    let looks_at_layer_7 = |rule: &Rule| {
+        let clauses = clauses(rule, &FieldPath::root());
+        clauses.iter().flatten().any(|part| !part.layer_7.is_empty())
+    };
+    matches!(policy.action(), Action::Custom | Action::Audit) || policy.rules.iter().any(looks_at_layer_7)
+}
+
 /// Reads a policy with ztunnel's eyes. Policies with `targetRefs` are for waypoints; do not ask about them.
 #[must_use]
 pub fn read(policy: &AuthorizationPolicy, dry_run: bool) -> Reading {

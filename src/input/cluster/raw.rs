@@ -4,7 +4,7 @@ use super::fault::resource;
 use super::needed::{How, NEEDED};
 use crate::input::Input;
 use crate::input::document::Parts;
-use model::{ClusterCoverage, Coverage, Kind, Mesh, Node, Origin};
+use model::{ClusterCoverage, Coverage, Kind, Node, Origin};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,16 +70,7 @@ impl RawCluster {
             namespaces: self.namespaces,
             server_version: self.server_version,
         });
-        let mut mesh = Mesh::new(parts.resources, coverage);
-        mesh.unknown_fields = parts.unknown_fields;
-        Input {
-            mesh,
-            errors: parts.errors,
-            notes: parts.notes,
-            documents: parts.documents,
-            description,
-            gaps,
-        }
+        parts.into_input(coverage, description, gaps)
     }
 
     /// Why the view is partial, one sentence each; empty if it is complete.

@@ -5,7 +5,6 @@ use super::index::Index;
 use super::located::{Located, of_mesh};
 use super::workloads::count;
 use crate::finding::Location;
-use model::security::Action;
 use model::traffic::Gateway;
 use model::{FieldPath, Kind, Mesh, Node, Object, Workload};
 use rules::facts::{GatewayApi, GatewayApiCrd, WaypointReference};
@@ -60,17 +59,15 @@ pub fn crds_as_one(index: &Index<'_>) -> Vec<SubjectFacts> {
 
 /// The first thing in the input that needs a waypoint.
 fn needed_by(mesh: &Mesh) -> Option<String> {
-    let policy = mesh.authorization_policies.iter().find(|policy| {
-        matches!(policy.spec.action(), Action::Custom | Action::Audit)
-            || policy.spec.is_targeted()
-            || !ztunnel::read(&policy.spec, false).layer_7.is_empty()
-    });
+    let policy = mesh
+        .authorization_policies
+        .iter()
+        .find(|policy| policy.spec.is_targeted() || ztunnel::needs_waypoint(&policy.spec));
     let authentication = mesh.request_authentications.first();
-    let is_mesh_route = |gateways: &[String]| gateways.is_empty() || gateways.iter().any(|g| g == "mesh");
     let service = mesh
         .virtual_services
         .iter()
-        .find(|vs| !vs.spec.http.is_empty() && is_mesh_route(&vs.spec.gateways));
+        .find(|vs| !vs.spec.http.is_empty() && vs.spec.applies_to_mesh());
     policy
         .map(|p| p.id.to_string())
         .or_else(|| authentication.map(|a| a.id.to_string()))
