@@ -1,0 +1,3 @@
+//! The workload of the sample mesh.
+
+fn main() {}
