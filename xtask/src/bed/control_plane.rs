@@ -79,7 +79,7 @@ fn start_api_server(layout: &Layout) -> Result<()> {
         file("client-ca-file", "ca.crt"),
         file("kubelet-client-certificate", "admin.crt"),
         file("kubelet-client-key", "admin.key"),
-        file("service-account-key-file", "account.key"),
+        file("service-account-key-file", "account.pub"),
         file("service-account-signing-key-file", "account.key"),
     ]);
     command.args([
@@ -90,6 +90,8 @@ fn start_api_server(layout: &Layout) -> Result<()> {
         "--enable-aggregator-routing=true",
         "--kubelet-preferred-address-types=InternalIP",
         "--enable-priority-and-fairness=false",
+        // It asks etcd for progress in a way that Debian's release does not know.
+        "--feature-gates=SizeBasedListCostEstimate=false",
     ]);
     shell::start(layout, "kube-apiserver", &mut command).map(drop)
 }

@@ -36,6 +36,7 @@ pub fn make(layout: &Layout, nodes: u8) -> Result<()> {
     )?;
     let account = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).into_diagnostic()?;
     write(&layout.pki().join("account.key"), account.serialize_pem())?;
+    write(&layout.pki().join("account.pub"), account.public_key_pem())?;
     for (file, name, group) in [
         ("admin", "admin", Some("system:masters")),
         ("controller-manager", "system:kube-controller-manager", None),

@@ -103,7 +103,9 @@ pub fn provide(layout: &Layout, istio: &str) -> Result<()> {
             ],
         },
     )?;
-    build_relay(layout)?;
+    if source().join("tests/bed/tools/istio-1.31/xds-relay").exists() {
+        build_relay(layout)?;
+    }
     install_envoy(layout)?;
     build_workload(layout)
 }
