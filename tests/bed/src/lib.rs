@@ -1,3 +1,113 @@
 //! The test bed as tests see it: a real cluster with a real Istio.
+//!
+//! A test asks for what it needs, `Bed::shared()`, then namespaces of its own, and speaks to the cluster in
+//! manifests and in requests sent from pods. `cargo xtask bed up` brings the bed up.
 
+mod kubectl;
 pub mod layout;
+mod namespace;
+mod wait;
+
+pub use kubectl::{BedError, Kubectl};
+pub use namespace::{Answer, Namespace, Settings};
+pub use wait::{eventually, steadily};
+
+use layout::Layout;
+use serde_json::Value;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// Set where a missing bed must fail the tests instead of skipping them.
+pub const REQUIRED: &str = "MESH_MIGRATE_BED_REQUIRED";
+
+/// The cluster that `cargo xtask bed up` brought up.
+#[derive(Debug)]
+pub struct Bed {
+    kubectl: Kubectl,
+    state: Value,
+}
+
+impl Bed {
+    /// The bed that is up. Where none is, says so on the standard error, captured by no test runner, and gives
+    /// nothing: the test then ends.
+    ///
+    /// # Panics
+    /// Where none is up, but [`REQUIRED`] is set.
+    pub fn shared() -> Option<&'static Self> {
+        static BED: OnceLock<Option<Bed>> = OnceLock::new();
+        let bed = BED.get_or_init(Self::find).as_ref();
+        if bed.is_none() {
+            Self::skip("no bed is up (`cargo xtask bed up` brings one up)");
+        }
+        bed
+    }
+
+    /// Says that this test is skipped.
+    ///
+    /// # Panics
+    /// Where [`REQUIRED`] is set.
+    pub fn skip(reason: &str) {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        assert!(std::env::var_os(REQUIRED).is_none(), "{test}: {reason}");
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
+    }
+
+    fn find() -> Option<Self> {
+        let layout = Layout::of_user();
+        let state = serde_json::from_str(&fs::read_to_string(layout.state()).ok()?).ok()?;
+        Some(Self {
+            kubectl: Kubectl::new(&layout),
+            state,
+        })
+    }
+
+    /// The administrator's kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        Layout::of_user().kubeconfig()
+    }
+
+    /// The release of Istio, as `1.31`.
+    #[must_use]
+    pub fn istio(&self) -> &str {
+        self.state["istio"].as_str().unwrap_or_default()
+    }
+
+    /// Whether Istio was installed for both modes, with its CNI node agent.
+    #[must_use]
+    pub fn is_ambient(&self) -> bool {
+        self.state["profile"] == "ambient"
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn nodes(&self) -> u64 {
+        self.state["nodes"].as_u64().unwrap_or(1)
+    }
+
+    /// Everything else that can be asked of the cluster.
+    #[must_use]
+    pub fn kubectl(&self) -> &Kubectl {
+        &self.kubectl
+    }
+
+    /// A new namespace whose pods get sidecars, removed when it is dropped. Its name begins with `hint`.
+    ///
+    /// # Panics
+    /// Where the cluster refuses.
+    #[must_use]
+    pub fn namespace(&self, hint: &str) -> Namespace<'_> {
+        self.namespace_with(hint, Settings::Sidecar)
+    }
+
+    /// A new namespace with these settings, removed when it is dropped.
+    ///
+    /// # Panics
+    /// Where the cluster refuses.
+    #[must_use]
+    pub fn namespace_with(&self, hint: &str, settings: Settings) -> Namespace<'_> {
+        Namespace::create(self, hint, settings)
+    }
+}

@@ -1,0 +1,36 @@
+//! Waiting for what a control plane does in its own time.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+/// How often is looked.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Looks again and again until the look succeeds; its value.
+///
+/// # Panics
+/// With the last error, if it does not within this time.
+pub fn eventually<T, E: Display>(within: Duration, mut look: impl FnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        match look() {
+            Ok(value) => return value,
+            Err(error) if Instant::now() > deadline => panic!("not within {} s: {error}", within.as_secs()),
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// Looks again and again during all of this time, and each look must succeed.
+///
+/// # Panics
+/// With the error of the first look that fails.
+pub fn steadily<E: Display>(during: Duration, mut look: impl FnMut() -> Result<(), E>) {
+    let deadline = Instant::now() + during;
+    while Instant::now() < deadline {
+        if let Err(error) = look() {
+            panic!("{error}");
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
