@@ -103,9 +103,7 @@ pub fn provide(layout: &Layout, istio: &str) -> Result<()> {
             ],
         },
     )?;
-    if source().join("tests/bed/tools/istio-1.31/xds-relay").exists() {
-        build_relay(layout)?;
-    }
+    build_relay(layout)?;
     install_envoy(layout)?;
     build_workload(layout)
 }
