@@ -44,13 +44,31 @@ impl Bed {
         bed
     }
 
+    /// [`Bed::shared`], if its Istio was installed for ambient mode; another is skipped.
+    ///
+    /// # Panics
+    /// Where none is up, but [`REQUIRED`] is set.
+    pub fn shared_ambient() -> Option<&'static Self> {
+        let bed = Self::shared()?;
+        if bed.is_ambient() {
+            return Some(bed);
+        }
+        Self::say_skipped("the bed's Istio was not installed for ambient mode");
+        None
+    }
+
     /// Says that this test is skipped.
     ///
     /// # Panics
     /// Where [`REQUIRED`] is set.
     pub fn skip(reason: &str) {
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        assert!(std::env::var_os(REQUIRED).is_none(), "{test}: {reason}");
+        assert!(std::env::var_os(REQUIRED).is_none(), "{reason}");
+        Self::say_skipped(reason);
+    }
+
+    fn say_skipped(reason: &str) {
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("a test");
         let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
     }
 

@@ -49,6 +49,20 @@ pub struct Answer {
 }
 
 impl Answer {
+    fn parse(text: &str) -> Self {
+        let answer: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        Self {
+            status: answer["status"]
+                .as_u64()
+                .and_then(|status| status.try_into().ok()),
+            body: match answer["error"].as_str() {
+                Some(error) => error.into(),
+                None => answer["body"].clone(),
+            },
+            headers: answer["headers"].clone(),
+        }
+    }
+
     /// A field of what the workload saw: empty if it is not there.
     #[must_use]
     pub fn saw(&self, field: &str) -> &str {
@@ -228,6 +242,38 @@ impl<'a> Namespace<'a> {
             },
             headers: answer["headers"].clone(),
         }
+    }
+
+    /// Many equal requests from a pod of this Deployment, one after the other.
+    ///
+    /// # Panics
+    /// Where the pod cannot be asked at all.
+    #[must_use]
+    pub fn get_many(&self, from: &str, url: &str, count: usize) -> Vec<Answer> {
+        let text = self
+            .exec(from, &["get", url, "--repeat", &count.to_string()])
+            .unwrap_or_else(|error| panic!("{error}"));
+        text.lines().map(Answer::parse).collect()
+    }
+
+    /// Whether istiod says that the waypoints of all targets took this AuthorizationPolicy.
+    ///
+    /// # Errors
+    /// What it says instead.
+    pub fn accepted_by_waypoint(&self, policy: &str) -> Result<(), String> {
+        let object = self
+            .object("authorizationpolicy", policy)
+            .map_err(|error| error.to_string())?;
+        let conditions = object["status"]["conditions"].as_array();
+        let accepted = conditions.into_iter().flatten().any(|condition| {
+            condition["type"] == "WaypointAccepted"
+                && condition["status"] == "True"
+                && condition["reason"] == "Accepted"
+        });
+        if accepted {
+            return Ok(());
+        }
+        Err(format!("not accepted: {}", object["status"]))
     }
 
     /// Runs the workload program in a pod of this Deployment; what it printed.

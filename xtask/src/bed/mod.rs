@@ -93,11 +93,10 @@ fn bring_up(layout: &Layout, up: &Up) -> Result<()> {
         .or_else(newest)
         .ok_or_else(|| miette!("no release of Istio is pinned"))?;
     let wanted = json!({"nodes": up.nodes, "istio": istio, "profile": up.profile.to_string()});
-    if state(layout).is_some_and(|state| state == wanted) && unwell(layout).is_empty() {
-        eprint_step("is up");
-        return Ok(());
-    }
     tools::provide(layout, &istio)?;
+    if state(layout).is_some_and(|state| state == wanted) && unwell(layout).is_empty() {
+        return refresh(layout, up.nodes, &istio);
+    }
     let provided = begun.elapsed();
     take_down(layout)?;
     let archives = images::write(layout, &istio)?;
@@ -130,6 +129,29 @@ fn bring_up(layout: &Layout, up: &Up) -> Result<()> {
         provided.as_secs_f64(),
         layout.kubeconfig().display()
     ));
+    Ok(())
+}
+
+/// Gives a cluster that is up the images that changed since: pods that start from now on use them.
+fn refresh(layout: &Layout, nodes: u8, istio: &str) -> Result<()> {
+    let changed_at = |path: &std::path::Path| {
+        fs::metadata(path)
+            .and_then(|about| about.modified())
+            .into_diagnostic()
+    };
+    let given_at = changed_at(&layout.state())?;
+    let mut newer = Vec::new();
+    for archive in images::write(layout, istio)? {
+        if changed_at(&archive)? > given_at {
+            newer.push(archive);
+        }
+    }
+    for node in Node::first(nodes) {
+        images::import(layout, node, &newer)?;
+    }
+    let state = fs::read_to_string(layout.state()).into_diagnostic()?;
+    shell::write(&layout.state(), state)?;
+    eprint_step(&format!("is up; images that changed: {}", newer.len()));
     Ok(())
 }
 

@@ -35,6 +35,8 @@ enum Command {
         headers: Vec<String>,
         #[arg(long, default_value = "GET")]
         method: String,
+        #[arg(long, default_value_t = 1)]
+        repeat: u32,
     },
     Tcp {
         target: String,
@@ -46,12 +48,19 @@ enum Command {
 async fn main() -> Result<(), Failure> {
     match Arguments::parse().command {
         Command::Serve { http, tcp } => serve(http, tcp).await,
-        Command::Get { url, headers, method } => {
-            let answer = match get(&url, &headers, &method).await {
-                Ok(answer) => answer,
-                Err(error) => json!({"error": error.to_string()}),
-            };
-            println!("{answer}");
+        Command::Get {
+            url,
+            headers,
+            method,
+            repeat,
+        } => {
+            for _ in 0..repeat {
+                let answer = match get(&url, &headers, &method).await {
+                    Ok(answer) => answer,
+                    Err(error) => json!({"error": error.to_string()}),
+                };
+                println!("{answer}");
+            }
             Ok(())
         }
         Command::Tcp { target, line } => {

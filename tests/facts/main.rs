@@ -1,0 +1,1 @@
+//! One test for each fact that a page marks *verify*, named by it.
