@@ -5,7 +5,7 @@ use model::{Node, Value};
 /// The tool whose template this text is, if a line of it is an instruction of that tool.
 #[must_use]
 pub fn of_text(text: &str) -> Option<&'static str> {
-    for line in text.lines() {
+    for line in structure(text) {
         let line = line.trim_start();
         let comment = line.starts_with('#');
         if line.starts_with("{{") || (!comment && has_unquoted_action(line)) {
@@ -28,6 +28,30 @@ pub fn of_text(text: &str) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// The lines of a YAML text that are not inside of block scalars: what stands there is text, whichever tool it
+/// is for. What `istioctl manifest generate` prints carries Go templates in that way.
+fn structure(text: &str) -> impl Iterator<Item = &str> {
+    let mut scalar: Option<usize> = None;
+    text.lines().filter(move |line| {
+        let indentation = line.len() - line.trim_start().len();
+        if scalar.is_some_and(|of_key| line.trim().is_empty() || indentation > of_key) {
+            return false;
+        }
+        scalar = begins_block_scalar(line).then_some(indentation);
+        true
+    })
+}
+
+/// Whether what follows this line, further indented, is one text: `key: |-` and its like.
+fn begins_block_scalar(line: &str) -> bool {
+    let Some((before, header)) = line.trim_end().rsplit_once(' ') else {
+        return false;
+    };
+    let modifiers = header.strip_prefix(['|', '>']);
+    let is_header = modifiers.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+')));
+    is_header && (before.ends_with(':') || before.ends_with('-'))
 }
 
 /// `key: {{ … }}` and `- {{ … }}`: an action where YAML would read a mapping in a mapping.
@@ -99,6 +123,14 @@ mod tests {
             ("{% for x in y %}\nkind: Service\n", Some("Jinja")),
             ("#@ load(\"x\")\nkind: Service\n", Some("ytt")),
             ("# {{ in a comment }}\nkind: Service\n", None),
+            (
+                "data:\n  config: |-\n    {{- if .Values.x }}\n\n    a: {{ .y }}\n  other: x\n",
+                None,
+            ),
+            (
+                "data:\n  config: |\n    text\n  name: {{ .Name }}\n",
+                Some("Go template"),
+            ),
             ("paths: [\"/a/{*}\", \"{{x}}\"]\n", None),
         ] {
             assert_eq!(of_text(text), expected, "{text}");
