@@ -50,7 +50,10 @@ fn begins_block_scalar(line: &str) -> bool {
         return false;
     };
     let modifiers = header.strip_prefix(['|', '>']);
-    let is_header = modifiers.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+')));
+    let is_header = modifiers.is_some_and(|rest| {
+        rest.bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+'))
+    });
     is_header && (before.ends_with(':') || before.ends_with('-'))
 }
 
