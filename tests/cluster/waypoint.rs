@@ -1,6 +1,8 @@
 //! A waypoint of istiod's, run by a stock Envoy, and who passes it.
 
-use bed::{Bed, Namespace, eventually};
+use bed::taught::{Inner, Taught};
+use bed::{Answer, Bed, Namespace, eventually};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -28,4 +30,77 @@ fn a_sidecar_client_bypasses_a_waypoint_of_stock_istio() {
             .expect(200)
             .map(drop)
     });
+}
+
+/// Has the sidecars of this namespace pass the waypoint on their way to the protected Service.
+fn teach(clients: &Namespace<'_>, servers: &Namespace<'_>) {
+    let host = format!("server.{}.svc.cluster.local", servers.name());
+    clients.apply(
+        &Taught {
+            name: "taught",
+            clients: clients.name(),
+            selector: &[],
+            host: &host,
+            port: 80,
+            subsets: &[],
+            vip: servers.address_of("server"),
+            waypoints: &[SocketAddr::new(servers.address_of("waypoint"), 15008)],
+            inner: Inner::AsIs,
+            priority: 0,
+        }
+        .envoy_filter(),
+    );
+}
+
+/// A DENY at the waypoint of all that one client asks under `/ab`.
+fn not_from(clients: &Namespace<'_>) -> String {
+    format!(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: not-from-client}}\n\
+         spec:\n  targetRefs: [{{kind: Service, group: \"\", name: server}}]\n  action: DENY\n  rules:\n  \
+         - from: [{{source: {{principals: [cluster.local/ns/{}/sa/client]}}}}]\n    \
+         to: [{{operation: {{paths: [/ab]}}}}]\n",
+        clients.name()
+    )
+}
+
+fn refused_by_waypoint(answer: Answer) -> Result<(), String> {
+    let answer = answer.expect(403)?;
+    match answer.body.as_str() {
+        Some("RBAC: access denied") => Ok(()),
+        _ => Err(format!("refused by something else: {answer:?}")),
+    }
+}
+
+#[test]
+fn a_taught_sidecar_passes_the_waypoint_with_its_own_identity() {
+    let Some(bed) = Bed::shared_ambient() else { return };
+    let clients = bed.namespace("taught");
+    let servers = bed.namespace("protected");
+    clients.server("client");
+    clients.server("other");
+    protected(&servers);
+    let url = |path: &str| format!("http://server.{}{path}", servers.name());
+    clients
+        .get("client", &url("/admin/x"), &[])
+        .expect(200)
+        .expect("a stock sidecar goes past the waypoint");
+
+    teach(&clients, &servers);
+    for from in ["client", "other"] {
+        eventually(SOON, || {
+            refused_by_waypoint(clients.get(from, &url("/admin/x"), &[]))
+        });
+        clients.get(from, &url("/ab"), &[]).expect(200).unwrap();
+    }
+    // Only the waypoint takes policies with targetRefs, and only a certificate of the client's tells it who asks.
+    servers.apply(&not_from(&clients));
+    eventually(SOON, || {
+        refused_by_waypoint(clients.get("client", &url("/ab"), &[]))
+    });
+    clients.get("client", &url("/ac"), &[]).expect(200).unwrap();
+    clients.get("other", &url("/ab"), &[]).expect(200).unwrap();
+
+    clients.kubectl(&["delete", "envoyfilter", "taught"]).unwrap();
+    eventually(SOON, || clients.get("client", &url("/admin/x"), &[]).expect(200));
+    clients.get("client", &url("/ab"), &[]).expect(200).unwrap();
 }
