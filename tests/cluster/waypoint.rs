@@ -5,12 +5,20 @@ use bed::{Answer, Bed, Namespace, eventually};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+const READY: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(30);
 
 /// A policy that a waypoint enforces: nobody reads `/admin/…` of the Service.
 const NO_ADMIN: &str = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: no-admin}\n\
     spec:\n  targetRefs: [{kind: Service, group: \"\", name: server}]\n  action: DENY\n  \
     rules: [{to: [{operation: {paths: [/admin/*]}}]}]\n";
+
+/// An ingress gateway for the Service.
+const FRONT: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+    metadata: {name: front, annotations: {networking.istio.io/service-type: ClusterIP}}\n\
+    spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}\n\
+    ---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: front}\n\
+    spec: {parentRefs: [{name: front}], rules: [{backendRefs: [{name: server, port: 80}]}]}\n";
 
 fn protected(mesh: &Namespace<'_>) {
     mesh.server("server");
@@ -30,6 +38,32 @@ fn a_sidecar_client_bypasses_a_waypoint_of_stock_istio() {
             .expect(200)
             .map(drop)
     });
+}
+
+#[test]
+fn a_waypoint_enforces_layer_7_for_what_a_gateway_sends_through_it() {
+    let Some(bed) = Bed::shared_ambient() else { return };
+    let mesh = bed.namespace("layer7");
+    mesh.server("client");
+    protected(&mesh);
+    mesh.apply(FRONT);
+    eventually(READY, || mesh.object("deployment", "front-istio"));
+    mesh.wait_ready("deployment/front-istio");
+    eventually(SOON, || {
+        mesh.get("client", "http://front-istio/ab", &[]).expect(200)
+    });
+    // Gateways pass waypoints only where they are told to.
+    mesh.get("client", "http://front-istio/admin/x", &[])
+        .expect(200)
+        .unwrap();
+    mesh.kubectl(&["label", "service", "server", "istio.io/ingress-use-waypoint=true"])
+        .unwrap();
+    eventually(SOON, || {
+        refused_by_waypoint(mesh.get("client", "http://front-istio/admin/x", &[]))
+    });
+    mesh.get("client", "http://front-istio/ab", &[])
+        .expect(200)
+        .unwrap();
 }
 
 /// Has the sidecars of this namespace pass the waypoint on their way to the protected Service.
