@@ -6,6 +6,7 @@
 mod kubectl;
 pub mod layout;
 mod namespace;
+pub mod taught;
 mod wait;
 
 pub use kubectl::{BedError, Kubectl};

@@ -3,6 +3,7 @@
 use crate::layout::{IMAGE_HUB, IMAGE_TAG};
 use crate::{Bed, BedError, eventually};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -154,6 +155,21 @@ impl<'a> Namespace<'a> {
         self.bed
             .kubectl()
             .json(&["--namespace", &self.name, "get", kind, name])
+    }
+
+    /// The address of a Service.
+    ///
+    /// # Panics
+    /// Where the Service does not exist or has no address of its own.
+    #[must_use]
+    pub fn address_of(&self, service: &str) -> IpAddr {
+        let object = self
+            .object("service", service)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let address = object["spec"]["clusterIP"].as_str().unwrap_or_default();
+        address
+            .parse()
+            .unwrap_or_else(|error| panic!("{service}: {error}: {address:?}"))
     }
 
     /// A Deployment of the workload program, ready to answer, with a Service and a service account of the
