@@ -234,6 +234,33 @@ impl<'a> Namespace<'a> {
         }
     }
 
+    /// An ingress gateway `front-istio` that sends everything to this Service, through its waypoint: the one way
+    /// besides a node proxy in which stock Istio passes waypoints.
+    ///
+    /// # Panics
+    /// Where it does not get ready.
+    pub fn gateway_through_waypoint(&self, service: &str) {
+        self.apply(&format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+             metadata: {{name: front, annotations: {{networking.istio.io/service-type: ClusterIP}}}}\n\
+             spec: {{gatewayClassName: istio, listeners: [{{name: http, port: 80, protocol: HTTP}}]}}\n\
+             ---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: front}}\n\
+             spec: {{parentRefs: [{{name: front}}], rules: [{{backendRefs: [{{name: {service}, port: 80}}]}}]}}\n"
+        ));
+        let label = [
+            "label",
+            "--overwrite",
+            "service",
+            service,
+            "istio.io/ingress-use-waypoint=true",
+        ];
+        if let Err(error) = self.kubectl(&label) {
+            panic!("{error}");
+        }
+        eventually(READY_WITHIN, || self.object("deployment", "front-istio"));
+        self.wait_ready("deployment/front-istio");
+    }
+
     /// One HTTP request from a pod of this Deployment, with these headers, each `name: value`.
     ///
     /// # Panics
