@@ -70,6 +70,12 @@ impl Answer {
         self.body[field].as_str().unwrap_or_default()
     }
 
+    /// A header of the request as the workload saw it: empty if it is not there.
+    #[must_use]
+    pub fn saw_header(&self, name: &str) -> &str {
+        self.body["headers"][name].as_str().unwrap_or_default()
+    }
+
     /// This, if it has the status.
     ///
     /// # Errors
