@@ -1,11 +1,11 @@
 //! What holds of sidecars that are taught to pass a waypoint, and what does not: `docs/taught-sidecars.md`.
 
-//mod ownership;
+mod ownership;
 //mod protocols;
 mod routing;
 //mod same;
-//mod too_old;
-//mod waypoint;
+mod too_old;
+mod waypoint;
 
 use bed::taught::{Inner, Taught};
 use bed::{Answer, Bed, Namespace, eventually};
@@ -79,8 +79,27 @@ impl<'a> Scene<'a> {
 
     /// As [`Scene::get`], with headers.
     fn get_with(&self, path: &str, headers: &[&str]) -> Answer {
-        self.clients
-            .get("client", &format!("http://{}{path}", self.host), headers)
+        self.clients.get("client", &self.url(path), headers)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.host)
+    }
+
+    /// Where the waypoint's pods listen, those that are about to end as well.
+    fn pods_of_waypoint(&self) -> Vec<SocketAddr> {
+        let selector = "--selector=gateway.networking.k8s.io/gateway-name=waypoint";
+        let list = self
+            .servers
+            .kubectl(&[
+                "get",
+                "pods",
+                selector,
+                "--output=jsonpath={.items[*].status.podIP}",
+            ])
+            .unwrap_or_else(|error| panic!("{error}"));
+        let address = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 15008);
+        list.split_whitespace().map(address).collect()
     }
 
     /// How many requests that contain this text in their line a proxy of the servers' has logged.
