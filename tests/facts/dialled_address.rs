@@ -1,7 +1,7 @@
 //! A sidecar routes by the name that a request gives, a waypoint by the address that was dialled (H18).
 
 use crate::until_routed;
-use bed::{Bed, Namespace};
+use bed::{Bed, Namespace, Settings};
 
 fn two_servers<'a>(bed: &'a Bed, hint: &str) -> Namespace<'a> {
     let mesh = bed.namespace(hint);
@@ -41,11 +41,16 @@ fn a_waypoint_routes_by_the_address_dialled_whatever_the_host() {
     mesh.waypoint("waypoint");
     mesh.gateway_through_waypoint("one");
     until_routed(&mesh, "http://front-istio/", &[], "one");
-    let host = format!("Host: two.{}.svc.cluster.local", mesh.name());
-    let answer = mesh
-        .get("client", "http://front-istio/", &[&host])
+    // A client without a sidecar, which would route by the name itself.
+    let outside = bed.namespace_with("by-address-outside", Settings::OutsideOfMesh);
+    outside.server("client");
+    let host = format!("two.{}.svc.cluster.local", mesh.name());
+    let url = format!("http://front-istio.{}/", mesh.name());
+    let answer = outside
+        .get("client", &url, &[&format!("Host: {host}")])
         .expect(200)
         .unwrap();
+    assert_eq!(answer.saw("host"), host);
     assert_eq!(
         (&answer.headers["x-route"], answer.saw("service_account")),
         (&"one".into(), "one")

@@ -11,6 +11,7 @@ mod order_of_authorization;
 mod prefix_rewrite;
 mod route_and_virtual_service;
 mod status;
+mod taught;
 
 use bed::{Answer, Namespace, eventually};
 use std::time::Duration;

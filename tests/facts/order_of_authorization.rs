@@ -1,7 +1,8 @@
 //! Sidecars authorize after the client has routed, waypoints before they route (H17).
 
-use crate::until_routed;
-use bed::{Answer, Bed, Namespace, eventually};
+use crate::{SOON, until_routed};
+use bed::{Answer, Bed, Namespace, Settings, eventually, settled};
+use std::time::Duration;
 
 /// Everything to `/old` is sent on as `/new`.
 const REWRITE: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: server}\n\
@@ -24,16 +25,15 @@ fn deny(path: &str, whom: &str) -> String {
 /// What a request for `/old` gets, once a DENY for this path is in force: known by a path that is refused too.
 fn under_a_deny(mesh: &Namespace<'_>, host: &str, path: &str, whom: &str) -> Answer {
     mesh.apply(&deny(path, whom));
-    eventually(crate::SOON, || {
-        mesh.get("client", &format!("http://{host}/refused"), &[])
-            .expect(403)
+    let refused = format!("http://{host}/refused");
+    settled(SOON, Duration::from_secs(1), || {
+        mesh.get("client", &refused, &[]).expect(403).map(drop)
     });
     let answer = mesh.get("client", &format!("http://{host}/old"), &[]);
     // The next policy is known by the same path.
     mesh.kubectl(&["delete", "authorizationpolicy", "deny"]).unwrap();
-    eventually(crate::SOON, || {
-        mesh.get("client", &format!("http://{host}/refused"), &[])
-            .expect(200)
+    settled(SOON, Duration::from_secs(1), || {
+        mesh.get("client", &refused, &[]).expect(200).map(drop)
     });
     answer
 }
@@ -83,25 +83,20 @@ fn a_waypoint_judges_the_path_that_the_client_asked_for() {
 #[test]
 fn a_waypoint_ignores_a_policy_of_the_whole_namespace() {
     let Some(bed) = Bed::shared_ambient() else { return };
-    let mesh = bed.namespace("namespace-wide");
-    // The server has no sidecar, so that only the waypoint could refuse.
-    mesh.kubectl(&["label", "namespace", mesh.name(), "istio-injection-"])
-        .unwrap();
-    mesh.server("client");
+    // Neither server nor gateway may be what refuses: the one has no sidecar, the other lies elsewhere.
+    let mesh = bed.namespace_with("namespace-wide", Settings::OutsideOfMesh);
+    let front = bed.namespace_with("front", Settings::OutsideOfMesh);
+    front.server("client");
     mesh.server("server");
     mesh.waypoint("waypoint");
-    mesh.gateway_through_waypoint("server");
+    front.gateway_to(&mesh, "server");
     let url = "http://front-istio/refused";
     mesh.apply(&deny("/old", AT_WAYPOINT));
-    eventually(crate::SOON, || mesh.get("client", url, &[]).expect(403));
-    mesh.apply(
-        &deny("/old", "{}")
-            .replace("  {}\n", "")
-            .replace("name: deny", "name: namespace-wide"),
-    );
+    eventually(SOON, || front.get("client", url, &[]).expect(403));
+    let without_target = deny("/old", "").replace("name: deny", "name: namespace-wide");
+    mesh.apply(&without_target);
     mesh.kubectl(&["delete", "authorizationpolicy", "deny"]).unwrap();
-    eventually(crate::SOON, || mesh.get("client", url, &[]).expect(200));
-    bed::steadily(std::time::Duration::from_secs(3), || {
-        mesh.get("client", url, &[]).expect(200).map(drop)
+    settled(SOON, Duration::from_secs(3), || {
+        front.get("client", url, &[]).expect(200).map(drop)
     });
 }

@@ -118,39 +118,49 @@ fn a_header_match_on_host_is_honoured_at_a_sidecar() {
     );
 }
 
+/// Both know `/both`, and each knows a path of its own.
+const JOINED: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: server}
+spec:
+  hosts: [server]
+  http:
+  - match: [{uri: {exact: /both}}, {uri: {exact: /vs}}]
+    headers: {response: {set: {x-route: vs}}}
+    route: [{destination: {host: server, port: {number: 80}}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: server}
+spec:
+  parentRefs: [{group: '', kind: Service, name: server}]
+  rules:
+  - matches: [{path: {type: Exact, value: /both}}, {path: {type: Exact, value: /route}}]
+    filters:
+    - type: ResponseHeaderModifier
+      responseHeaderModifier: {set: [{name: x-route, value: route}]}
+    backendRefs: [{name: server, port: 80}]
+";
+
 #[test]
-fn at_a_waypoint_route_and_virtual_service_are_joined_the_older_first() {
+fn at_a_waypoint_route_and_virtual_service_are_joined_the_route_first() {
     let Some(bed) = Bed::shared_ambient() else { return };
     let mesh = behind_a_waypoint(bed, "joined");
-    // Both know `/both`; each knows a path of its own.
-    let of = |text: String, path: &str, match_of: fn(&str) -> String| {
-        let begin = text
-            .find("http:\n  - ")
-            .map(|at| at + 8)
-            .or_else(|| text.find("rules:\n  - ").map(|at| at + 9));
-        let at = begin.unwrap();
-        format!("{}- matches_here\n   {}", &text[..at], &text[at + 1..])
-            .replace("- matches_here\n   ", &match_of(path))
-    };
-    let vs = of(virtual_service("vs"), "vs", |own| {
-        format!("- match: [{{uri: {{exact: /both}}}}, {{uri: {{exact: /{own}}}}}]\n   ")
-    });
-    let route = of(http_route("route"), "route", |own| {
-        format!(
-            "- matches: [{{path: {{type: Exact, value: /both}}}}, {{path: {{type: Exact, value: /{own}}}}}]\n   "
-        )
-    });
-    mesh.apply(&vs);
-    until_routed(&mesh, "http://front-istio/vs", &[], "vs");
-    a_second_later();
-    mesh.apply(&route);
-    until_routed(&mesh, "http://front-istio/route", &[], "route");
-    until_routed(&mesh, "http://front-istio/vs", &[], "vs");
-    let both = mesh
-        .get("client", "http://front-istio/both", &[])
-        .expect(200)
-        .unwrap();
-    assert_eq!(both.headers["x-route"], "vs");
+    let (virtual_service, route) = JOINED.split_once("---\n").unwrap();
+    for [first, second] in [[virtual_service, route], [route, virtual_service]] {
+        mesh.apply(first);
+        a_second_later();
+        mesh.apply(second);
+        until_routed(&mesh, "http://front-istio/vs", &[], "vs");
+        until_routed(&mesh, "http://front-istio/route", &[], "route");
+        let both = mesh
+            .get("client", "http://front-istio/both", &[])
+            .expect(200)
+            .unwrap();
+        assert_eq!(both.headers["x-route"], "route", "{first}");
+        mesh.kubectl(&["delete", "httproute/server", "virtualservice/server"])
+            .unwrap();
+    }
 }
 
 #[test]

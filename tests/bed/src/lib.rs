@@ -11,7 +11,7 @@ mod wait;
 
 pub use kubectl::{BedError, Kubectl};
 pub use namespace::{Answer, Namespace, Settings};
-pub use wait::{eventually, steadily};
+pub use wait::{eventually, settled, steadily};
 
 use layout::Layout;
 use serde_json::Value;

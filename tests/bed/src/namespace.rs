@@ -70,6 +70,12 @@ impl Answer {
         self.body[field].as_str().unwrap_or_default()
     }
 
+    /// A header of the request as the workload saw it: empty if it is not there.
+    #[must_use]
+    pub fn saw_header(&self, name: &str) -> &str {
+        self.body["headers"][name].as_str().unwrap_or_default()
+    }
+
     /// This, if it has the status.
     ///
     /// # Errors
@@ -240,12 +246,27 @@ impl<'a> Namespace<'a> {
     /// # Panics
     /// Where it does not get ready.
     pub fn gateway_through_waypoint(&self, service: &str) {
+        self.gateway_to(self, service);
+    }
+
+    /// [`Namespace::gateway_through_waypoint`], for a Service of another namespace.
+    ///
+    /// # Panics
+    /// Where it does not get ready.
+    pub fn gateway_to(&self, servers: &Namespace<'_>, service: &str) {
+        let (own, other) = (&self.name, &servers.name);
         self.apply(&format!(
             "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
              metadata: {{name: front, annotations: {{networking.istio.io/service-type: ClusterIP}}}}\n\
              spec: {{gatewayClassName: istio, listeners: [{{name: http, port: 80, protocol: HTTP}}]}}\n\
              ---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: front}}\n\
-             spec: {{parentRefs: [{{name: front}}], rules: [{{backendRefs: [{{name: {service}, port: 80}}]}}]}}\n"
+             spec: {{parentRefs: [{{name: front}}], \
+             rules: [{{backendRefs: [{{name: {service}, namespace: {other}, port: 80}}]}}]}}\n"
+        ));
+        servers.apply(&format!(
+            "apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: front}}\n\
+             spec:\n  from: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: {own}}}]\n  \
+             to: [{{group: \"\", kind: Service}}]\n"
         ));
         let label = [
             "label",
@@ -254,7 +275,7 @@ impl<'a> Namespace<'a> {
             service,
             "istio.io/ingress-use-waypoint=true",
         ];
-        if let Err(error) = self.kubectl(&label) {
+        if let Err(error) = servers.kubectl(&label) {
             panic!("{error}");
         }
         eventually(READY_WITHIN, || self.object("deployment", "front-istio"));
