@@ -7,6 +7,7 @@
 )]
 
 mod dialled_address;
+mod empty_selector;
 mod order_of_authorization;
 mod prefix_rewrite;
 mod route_and_virtual_service;
