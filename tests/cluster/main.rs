@@ -6,5 +6,6 @@
 )]
 
 mod precheck;
+mod sample;
 mod sidecars;
 mod waypoint;

@@ -234,7 +234,7 @@ fn reply(status: StatusCode, body: &Value) -> Result<Response<Body>, hyper::http
         .body(Full::new(Bytes::from(body.to_string())).boxed())
 }
 
-/// Calls another server, and answers with its answer.
+/// Calls another server, and answers with its answer and its status.
 async fn called(
     request: &Request<Incoming>,
     url: &str,
@@ -252,10 +252,14 @@ async fn called(
         .collect();
     let answer = async { send(&Outgoing::parse(url, &headers, "GET", false)?).await }.await;
     match answer {
-        Ok(answer) => reply(
-            StatusCode::OK,
-            &json!({"own": seen, "called": answer, "version": seen["version"]}),
-        ),
+        Ok(answer) => {
+            let status = answer["status"]
+                .as_u64()
+                .and_then(|status| u16::try_from(status).ok());
+            let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+            let body = json!({"own": seen, "called": answer, "version": seen["version"]});
+            reply(status.unwrap_or(StatusCode::BAD_GATEWAY), &body)
+        }
         Err(error) => reply(
             StatusCode::BAD_GATEWAY,
             &json!({"own": seen, "error": error.to_string()}),
