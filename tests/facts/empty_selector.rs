@@ -1,8 +1,8 @@
 //! A policy whose selector is there, but empty: everything to a sidecar, nothing to a node proxy.
 
 use crate::SOON;
+use crate::told_to_ztunnel::told;
 use bed::{Bed, Settings, eventually, settled};
-use serde_json::Value;
 use std::time::Duration;
 
 /// The selector in the policy's spec, the policy's name, and whether istiod attaches it to the pods of its
@@ -44,18 +44,7 @@ fn an_empty_selector_selects_every_pod_with_a_sidecar() {
 
 /// What istiod tells node proxies about a pod of this namespace: the policies attached to it by selector.
 fn attached(bed: &Bed, namespace: &str) -> Vec<String> {
-    let arguments = [
-        "exec",
-        "--namespace=istio-system",
-        "deployment/istiod",
-        "--",
-        "pilot-discovery",
-        "request",
-        "GET",
-        "/debug/ambientz",
-    ];
-    let text = bed.kubectl().run(&arguments).unwrap();
-    let told: Value = serde_json::from_str(text.trim()).unwrap();
+    let told = told(bed);
     let workloads = told["workloads"].as_array().into_iter().flatten();
     let mut names: Vec<_> = workloads
         .filter(|workload| workload["namespace"] == namespace)

@@ -14,6 +14,7 @@ mod route_and_virtual_service;
 mod source_matches;
 mod status;
 mod taught;
+mod told_to_ztunnel;
 
 use bed::{Answer, Namespace, eventually};
 use std::time::Duration;

@@ -75,20 +75,6 @@ fn a_policy_for_a_service_without_waypoint_says_so() {
 }
 
 #[test]
-fn a_dead_deny_is_said_to_be_stricter() {
-    let Some(bed) = Bed::shared_ambient() else { return };
-    let mesh = bed.namespace("dead-deny");
-    mesh.apply(
-        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: dead}\n\
-         spec:\n  selector: {matchLabels: {app: server}}\n  action: DENY\n  \
-         rules: [{to: [{operation: {paths: [/admin/*]}}]}]\n",
-    );
-    let (status, reason, message) = condition(&mesh, "authorizationpolicy", "dead", "ZtunnelAccepted");
-    assert_eq!((&*status, &*reason), ("True", "UnsupportedValue"));
-    assert!(message.contains("more restrictive"), "{message}");
-}
-
-#[test]
 fn a_route_that_names_a_waypoint_gets_no_status_at_all() {
     let Some(bed) = Bed::shared_ambient() else { return };
     let mesh = bed.namespace("to-waypoint");
@@ -113,18 +99,37 @@ fn a_route_that_names_a_waypoint_gets_no_status_at_all() {
     assert_eq!(listener["supportedKinds"], Value::Array(Vec::new()), "{listener}");
 }
 
+/// The label of the Service that names its waypoint, and what the message of `ResolvedWaypoints` begins with.
+const RESOLVED: [(&str, &str, &str); 3] = [
+    ("without", "{}", "istio.io/use-waypoint label missing"),
+    (
+        "missing",
+        "{istio.io/use-waypoint: missing}",
+        "All waypoints resolved",
+    ),
+    (
+        "none",
+        "{istio.io/use-waypoint: none}",
+        "istio.io/use-waypoint label missing",
+    ),
+];
+
 #[test]
-fn resolved_waypoints_is_true_without_a_waypoint() {
+fn resolved_waypoints_is_always_true_and_its_message_looks_at_the_label_alone() {
     let Some(bed) = Bed::shared_ambient() else { return };
-    let mesh = bed.namespace("resolved");
-    mesh.server("server");
-    mesh.apply(
-        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: server}\n\
-         spec:\n  parentRefs: [{group: \"\", kind: Service, name: server}]\n  \
-         rules: [{backendRefs: [{name: server, port: 80}]}]\n",
-    );
-    mesh.kubectl(&["label", "service", "server", "istio.io/use-waypoint=missing"])
-        .unwrap();
-    let (status, _, message) = condition(&mesh, "httproute", "server", "ResolvedWaypoints");
-    assert_eq!(status, "True", "{message}");
+    let mesh = bed.namespace_with("resolved", bed::Settings::OutsideOfMesh);
+    for (name, labels, _) in RESOLVED {
+        mesh.apply(&format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, labels: {labels}}}\n\
+             spec: {{selector: {{app: server}}, ports: [{{name: http, port: 80}}]}}\n---\n\
+             apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\n\
+             spec:\n  parentRefs: [{{group: \"\", kind: Service, name: {name}}}]\n  \
+             rules: [{{backendRefs: [{{name: {name}, port: 80}}]}}]\n"
+        ));
+    }
+    for (name, labels, expected) in RESOLVED {
+        let (status, reason, message) = condition(&mesh, "httproute", name, "ResolvedWaypoints");
+        assert_eq!((&*status, &*reason), ("True", "ResolvedWaypoints"), "{labels}");
+        assert!(message.starts_with(expected), "{labels}: {message}");
+    }
 }
