@@ -49,7 +49,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The programs of the environment, the path, or the cache that `.ci/kube-apiserver` fills; or what is
+    /// The programs of the environment, the path, or the cache that `cargo xtask bed up` fills; or what is
     /// missing.
     pub fn find() -> Result<Self, String> {
         if program("", "openssl").is_none() {
@@ -57,7 +57,7 @@ impl Programs {
         }
         let find = |variable: &str, name: &str| {
             program(variable, name).ok_or_else(|| {
-                format!("{name} is not installed (run .ci/kube-apiserver, or set {variable} to its path)")
+                format!("{name} is not installed (run `cargo xtask bed up`, or set {variable} to its path)")
             })
         };
         Ok(Self {

@@ -1,6 +1,6 @@
 //! Reading a real API server: everything that is needed and nothing else, with whole and partial permissions.
 //!
-//! Where etcd or kube-apiserver is missing, each test says so and passes; `.ci/kube-apiserver` gets them.
+//! Where etcd or kube-apiserver is missing, each test says so and passes; `cargo xtask bed up` gets them.
 
 #![expect(
     clippy::unwrap_used,

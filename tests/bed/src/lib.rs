@@ -11,7 +11,7 @@ mod wait;
 
 pub use kubectl::{BedError, Kubectl};
 pub use namespace::{Answer, Namespace, Settings};
-pub use wait::{eventually, steadily};
+pub use wait::{eventually, settled, steadily};
 
 use layout::Layout;
 use serde_json::Value;
@@ -40,7 +40,9 @@ impl Bed {
         static BED: OnceLock<Option<Bed>> = OnceLock::new();
         let bed = BED.get_or_init(Self::find).as_ref();
         if bed.is_none() {
-            Self::skip("no bed is up (`cargo xtask bed up` brings one up)");
+            let reason = "no bed is up (`cargo xtask bed up` brings one up)";
+            assert!(std::env::var_os(REQUIRED).is_none(), "{reason}");
+            Self::say_skipped(reason);
         }
         bed
     }
@@ -58,16 +60,8 @@ impl Bed {
         None
     }
 
-    /// Says that this test is skipped.
-    ///
-    /// # Panics
-    /// Where [`REQUIRED`] is set.
-    pub fn skip(reason: &str) {
-        assert!(std::env::var_os(REQUIRED).is_none(), "{reason}");
-        Self::say_skipped(reason);
-    }
-
-    fn say_skipped(reason: &str) {
+    /// Says on the standard error, captured by no test runner, that the test of this thread is skipped.
+    pub fn say_skipped(reason: &str) {
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("a test");
         let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");

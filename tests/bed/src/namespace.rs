@@ -240,6 +240,48 @@ impl<'a> Namespace<'a> {
         }
     }
 
+    /// An ingress gateway `front-istio` that sends everything to this Service, through its waypoint: the one way
+    /// besides a node proxy in which stock Istio passes waypoints.
+    ///
+    /// # Panics
+    /// Where it does not get ready.
+    pub fn gateway_through_waypoint(&self, service: &str) {
+        self.gateway_to(self, service);
+    }
+
+    /// [`Namespace::gateway_through_waypoint`], for a Service of another namespace.
+    ///
+    /// # Panics
+    /// Where it does not get ready.
+    pub fn gateway_to(&self, servers: &Namespace<'_>, service: &str) {
+        let (own, other) = (&self.name, &servers.name);
+        self.apply(&format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+             metadata: {{name: front, annotations: {{networking.istio.io/service-type: ClusterIP}}}}\n\
+             spec: {{gatewayClassName: istio, listeners: [{{name: http, port: 80, protocol: HTTP}}]}}\n\
+             ---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: front}}\n\
+             spec: {{parentRefs: [{{name: front}}], \
+             rules: [{{backendRefs: [{{name: {service}, namespace: {other}, port: 80}}]}}]}}\n"
+        ));
+        servers.apply(&format!(
+            "apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: front}}\n\
+             spec:\n  from: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: {own}}}]\n  \
+             to: [{{group: \"\", kind: Service}}]\n"
+        ));
+        let label = [
+            "label",
+            "--overwrite",
+            "service",
+            service,
+            "istio.io/ingress-use-waypoint=true",
+        ];
+        if let Err(error) = servers.kubectl(&label) {
+            panic!("{error}");
+        }
+        eventually(READY_WITHIN, || self.object("deployment", "front-istio"));
+        self.wait_ready("deployment/front-istio");
+    }
+
     /// One HTTP request from a pod of this Deployment, with these headers, each `name: value`.
     ///
     /// # Panics

@@ -34,3 +34,24 @@ pub fn steadily<E: Display>(during: Duration, mut look: impl FnMut() -> Result<(
         std::thread::sleep(PAUSE);
     }
 }
+
+/// Looks until the look has succeeded all of the time for a while: proxies take up a new configuration worker by
+/// worker and connection by connection, and an old one may answer once more after a new one did.
+///
+/// # Panics
+/// With the last error, if it does not settle within this time.
+pub fn settled<E: Display>(within: Duration, calm: Duration, mut look: impl FnMut() -> Result<(), E>) {
+    let deadline = Instant::now() + within;
+    let mut calm_since = Instant::now();
+    while calm_since.elapsed() < calm {
+        if let Err(error) = look() {
+            assert!(
+                Instant::now() < deadline,
+                "not settled within {} s: {error}",
+                within.as_secs()
+            );
+            calm_since = Instant::now();
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

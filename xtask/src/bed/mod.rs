@@ -329,7 +329,16 @@ fn logs(layout: &Layout, part: Option<&str>) -> Result<()> {
 fn test(arguments: &[String]) -> Result<()> {
     let mut command = Program::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
-        .args(["test", "--locked", "--test", "bed", "--test", "facts", "--"])
+        .args([
+            "test",
+            "--locked",
+            "--test",
+            "cluster",
+            "--test",
+            "facts",
+            "--",
+            "--test-threads=3",
+        ])
         .args(arguments)
         .env("MESH_MIGRATE_BED_REQUIRED", "1");
     Err(command.exec()).into_diagnostic()
