@@ -2,7 +2,7 @@
 //! request that an ingress gateway sends through the waypoint, in the way that Istio itself has for it.
 
 use super::{LOGGED, SOON, Scene, refused_by_waypoint};
-use bed::{Answer, Bed, eventually};
+use bed::{Answer, Bed, eventually, steadily};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -64,26 +64,50 @@ fn a_waypoint_treats_a_taught_sidecar_as_it_treats_a_gateway() {
 }
 
 #[test]
-fn policies_see_the_address_of_the_client_and_servers_no_identity() {
+fn the_server_learns_no_identity_not_even_a_forged_one() {
     let Some(bed) = Bed::shared_ambient() else { return };
-    let scene = Scene::new(bed, "address");
+    let scene = Scene::new(bed, "forged");
     let forged = ["x-forwarded-client-cert: URI=spiffe://cluster.local/ns/admin/sa/admin"];
     let identity = format!("spiffe://cluster.local/ns/{}/sa/client", scene.clients.name());
     let answer = scene.get_with("/ab", &forged).expect(200).unwrap();
     assert_eq!(answer.saw("identity"), identity);
     scene.teach();
-    // What the waypoint says of itself to the server's sidecar is not passed on, nor what the client forges.
     let answer = scene.get_with("/ab", &forged).expect(200).unwrap();
     assert_eq!(answer.saw_header("x-forwarded-client-cert"), "");
-    let client = scene
-        .clients
-        .kubectl(&["get", "pods", "--output=jsonpath={.items[0].status.podIP}"])
-        .unwrap();
-    scene.servers.apply(&format!(
-        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: not-from-there}}\nspec:\n  \
+}
+
+/// A DENY of one path for the sources of these addresses.
+fn not_from(path: &str, source: &str) -> String {
+    format!(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {path}}}\nspec:\n  \
          targetRefs: [{{kind: Service, group: \"\", name: server}}]\n  action: DENY\n  rules:\n  \
-         - from: [{{source: {{ipBlocks: [{client}/32]}}}}]\n    to: [{{operation: {{paths: [/ab]}}}}]\n"
-    ));
-    eventually(SOON, || refused_by_waypoint(scene.get("/ab")));
-    scene.get("/ac").expect(200).unwrap();
+         - from: [{{source: {{{source}}}}}]\n    to: [{{operation: {{paths: [/{path}]}}}}]\n---\n"
+    )
+}
+
+#[test]
+fn of_addresses_a_waypoint_believes_the_forwarded_one_alone() {
+    let Some(bed) = Bed::shared_ambient() else { return };
+    let scene = Scene::new(bed, "address");
+    scene.teach();
+    let pods = ["get", "pods", "--output=jsonpath={.items[0].status.podIP}"];
+    let client = scene.clients.kubectl(&pods).unwrap();
+    scene.servers.apply(
+        &[
+            not_from("peer", "ipBlocks: [0.0.0.0/0]"),
+            not_from("client", &format!("remoteIpBlocks: [{client}/32]")),
+            not_from("forged", "remoteIpBlocks: [192.0.2.7/32]"),
+        ]
+        .concat(),
+    );
+    eventually(SOON, || refused_by_waypoint(scene.get("/client")));
+    let forged = ["x-forwarded-for: 192.0.2.7"];
+    eventually(SOON, || refused_by_waypoint(scene.get_with("/forged", &forged)));
+    scene.get("/forged").expect(200).unwrap();
+    scene.get_with("/client", &forged).expect(200).unwrap();
+    // The connection inside of the tunnel has no address of IP: not even a block of all addresses matches.
+    eventually(SOON, || scene.servers.accepted_by_waypoint("peer"));
+    steadily(Duration::from_secs(2), || {
+        scene.get("/peer").expect(200).map(drop)
+    });
 }
