@@ -76,6 +76,40 @@ fn the_server_learns_no_identity_not_even_a_forged_one() {
     assert_eq!(answer.saw_header("x-forwarded-client-cert"), "");
 }
 
+#[test]
+fn an_annotation_of_the_gateway_names_the_client_to_servers_without_sidecars_alone() {
+    let Some(bed) = Bed::shared_ambient() else { return };
+    let scene = Scene::new(bed, "xfcc");
+    scene.teach();
+    let annotation = r#"{"spec":{"infrastructure":{"annotations":
+        {"ambient.istio.io/xfcc-include-client-identity":"true"}}}}"#;
+    let no_sidecar = r#"{"spec":{"template":{"metadata":{"labels":{"sidecar.istio.io/inject":"false"}}}}}"#;
+    let servers = &scene.servers;
+    let patch = |what: &str, patch: &str| {
+        servers
+            .kubectl(&["patch", what, "--type=merge", "--patch", patch])
+            .unwrap();
+    };
+    patch("gateway/waypoint", annotation);
+    let of_pods = "--output=jsonpath={.spec.template.metadata.annotations}";
+    eventually(SOON, || {
+        let found = servers
+            .kubectl(&["get", "deployment", "waypoint", of_pods])
+            .unwrap();
+        found.contains("xfcc-include").then_some(()).ok_or(found)
+    });
+    servers.wait_ready("deployment/waypoint");
+    scene.get("/admin/x").expect(403).unwrap();
+    assert_eq!(scene.get("/ab").expect(200).unwrap().saw("identity"), "");
+    patch("deployment/server", no_sidecar);
+    servers.wait_ready("deployment/server");
+    let identity = format!("spiffe://cluster.local/ns/{}/sa/client", scene.clients.name());
+    eventually(SOON, || match scene.get("/ab").expect(200)? {
+        answer if answer.saw("identity") == identity => Ok(()),
+        answer => Err(format!("{answer:?}")),
+    });
+}
+
 /// A DENY of one path for the sources of these addresses.
 fn not_from(path: &str, source: &str) -> String {
     format!(

@@ -2,57 +2,42 @@
 
 use super::{SOON, Scene, WAYPOINTS, refused_by_waypoint};
 use bed::taught::Taught;
-use bed::{Bed, eventually, steadily};
+use bed::{Answer, Bed, eventually, steadily};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Restarts the waypoint while the client asks without pause; how many requests were sent, and the answers other
-/// than 200.
-fn restart_under_load(scene: &Scene<'_>) -> (usize, Vec<bed::Answer>) {
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let load = scope.spawn(|| {
-            let mut sent = 0;
-            let mut failed = Vec::new();
-            while !done.load(Ordering::Relaxed) {
-                let answers = scene.clients.get_many("client", &scene.url("/ab"), 50);
-                sent += answers.len();
-                failed.extend(answers.into_iter().filter(|answer| answer.status != Some(200)));
-            }
-            (sent, failed)
-        });
-        scene
-            .servers
-            .kubectl(&["rollout", "restart", "deployment/waypoint"])
-            .unwrap();
-        scene.servers.wait_ready("deployment/waypoint");
-        // Until the old pods are gone, too.
-        eventually(SOON, || {
-            let pods = scene.pods_of_waypoint();
-            let expected =
-                scene.servers.object("deployment", "waypoint").unwrap()["spec"]["replicas"].as_u64();
-            if expected == Some(pods.len() as u64) {
-                Ok(())
-            } else {
-                Err(format!("{pods:?}"))
-            }
-        });
-        done.store(true, Ordering::Relaxed);
-        load.join().unwrap()
-    })
+/// Says on its end that the end has come, even if that is a panic.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
-fn loses_nothing(replicas: u8) {
-    let Some(bed) = Bed::shared_ambient() else { return };
-    let scene = Scene::new(bed, "restart");
-    scene
-        .servers
-        .kubectl(&["scale", "deployment/waypoint", &format!("--replicas={replicas}")])
-        .unwrap();
-    scene.servers.wait_ready("deployment/waypoint");
-    scene.teach();
-    let (sent, failed) = restart_under_load(&scene);
+/// Does something while the client asks without pause, and asserts that each request is answered by 200.
+fn without_loss(scene: &Scene<'_>, act: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let mut answers = Vec::new();
+            while !done.load(Ordering::Relaxed) {
+                answers.extend(scene.clients.get_many("client", &scene.url("/ab?delay=5ms"), 50));
+            }
+            answers
+        });
+        let ending = Ending(&done);
+        std::thread::sleep(Duration::from_secs(1));
+        act();
+        drop(ending);
+        load.join().unwrap()
+    });
+    let failed: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status != Some(200))
+        .collect();
+    let sent = answers.len();
     assert!(sent >= 100, "only {sent} requests were sent");
     assert!(
         failed.is_empty(),
@@ -62,14 +47,53 @@ fn loses_nothing(replicas: u8) {
     );
 }
 
+/// Restarts the waypoint, until the old pods are gone.
+fn restart(scene: &Scene<'_>, replicas: usize) {
+    let waypoint = "deployment/waypoint";
+    scene.servers.kubectl(&["rollout", "restart", waypoint]).unwrap();
+    scene.servers.wait_ready(waypoint);
+    eventually(SOON, || match scene.pods_of_waypoint() {
+        pods if pods.len() == replicas => Ok(()),
+        pods => Err(format!("{pods:?}")),
+    });
+}
+
+fn restarts_without_loss(replicas: usize) {
+    let Some(bed) = Bed::shared_ambient() else { return };
+    let scene = Scene::new(bed, "restart");
+    scene
+        .servers
+        .kubectl(&["scale", "deployment/waypoint", &format!("--replicas={replicas}")])
+        .unwrap();
+    scene.servers.wait_ready("deployment/waypoint");
+    scene.teach();
+    without_loss(&scene, || restart(&scene, replicas));
+}
+
 #[test]
 fn by_the_address_of_its_service_a_waypoint_restarts_without_loss() {
-    loses_nothing(1);
+    restarts_without_loss(1);
 }
 
 #[test]
 fn by_the_address_of_its_service_two_waypoints_restart_without_loss() {
-    loses_nothing(2);
+    restarts_without_loss(2);
+}
+
+#[test]
+fn teaching_and_unteaching_lose_no_request() {
+    let Some(bed) = Bed::shared_ambient() else { return };
+    let scene = Scene::new(bed, "swap");
+    without_loss(&scene, || {
+        for _ in 0..3 {
+            scene.teach();
+            scene
+                .clients
+                .kubectl(&["delete", "envoyfilter", "taught"])
+                .unwrap();
+            eventually(SOON, || scene.get("/admin/x").expect(200));
+        }
+    });
 }
 
 #[test]
