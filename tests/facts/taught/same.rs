@@ -15,8 +15,8 @@ const FRONT: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
     ---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: front}\n\
     spec: {parentRefs: [{name: front}], rules: [{backendRefs: [{name: server, port: 80}]}]}\n";
 
-/// What a line of the waypoint's log says of the way of a request: what was found out about it, the server, the
-/// cluster, the address that was dialled, and the route.
+/// What the waypoint's log says of the way of a request, from the end of its line: the route, the name asked of TLS,
+/// the address that was dialled, the waypoint's own address, the cluster, and the server. Left out is the client.
 fn way(scene: &Scene<'_>, path: &str) -> Vec<String> {
     let log = scene
         .servers
@@ -24,7 +24,6 @@ fn way(scene: &Scene<'_>, path: &str) -> Vec<String> {
         .unwrap();
     let line = log.lines().rfind(|line| line.contains(path)).unwrap();
     let fields: Vec<_> = line.split_whitespace().rev().map(str::to_owned).collect();
-    // From the end: route, name of TLS, client's address, dialled address, own address, cluster, server.
     [0, 1, 3, 4, 5, 6]
         .iter()
         .map(|&field| fields[field].clone())
