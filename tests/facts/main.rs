@@ -7,9 +7,11 @@
 )]
 
 mod dialled_address;
+mod empty_selector;
 mod order_of_authorization;
 mod prefix_rewrite;
 mod route_and_virtual_service;
+mod source_matches;
 mod status;
 mod taught;
 

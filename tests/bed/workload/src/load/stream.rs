@@ -1,0 +1,302 @@
+//! One stream: the same request again and again, at a rate.
+
+use super::count::{Counts, Outcome};
+use crate::client::{Connection, Request, send, websocket};
+use crate::connect::Failure;
+use crate::{grpc, tcp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::time::MissedTickBehavior;
+
+/// A stream, as its file says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// Unique among the streams of a client.
+    pub name: String,
+    protocol: Protocol,
+    /// A URL for HTTP and websockets, `host:port` for gRPC and TCP.
+    target: String,
+    #[serde(default = "get")]
+    method: String,
+    /// Each `name: value`.
+    #[serde(default)]
+    headers: Vec<String>,
+    /// Requests in a second.
+    #[serde(default = "once")]
+    rate: f64,
+    /// A connection for each request, instead of one for all.
+    #[serde(default)]
+    new_connection: bool,
+    #[serde(default)]
+    expect: Expected,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn once() -> f64 {
+    1.0
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Protocol {
+    Http1,
+    Http2,
+    Grpc,
+    Tcp,
+    Websocket,
+}
+
+/// What an answer should be.
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Expected {
+    /// Served.
+    #[default]
+    Served,
+    /// Refused by a policy.
+    Refused,
+    /// This status of HTTP.
+    Status(u16),
+}
+
+/// What an answer was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Seen {
+    Served(Option<String>),
+    Refused,
+    Status(u16),
+    Nothing(String),
+}
+
+/// A stream whose requests can be made.
+pub struct Sender {
+    stream: Stream,
+    request: Option<Request>,
+    headers: Vec<(String, String)>,
+    connection: Option<Connection>,
+}
+
+impl Stream {
+    /// Checks what can be checked before the first request.
+    pub fn prepare(self) -> Result<Sender, Failure> {
+        let request = match self.protocol {
+            Protocol::Http1 | Protocol::Http2 => Some(Request::parse(
+                &self.target,
+                &self.headers,
+                &self.method,
+                self.protocol == Protocol::Http2,
+            )?),
+            Protocol::Grpc | Protocol::Tcp | Protocol::Websocket => None,
+        };
+        let headers = self
+            .headers
+            .iter()
+            .filter_map(|header| header.split_once(':'))
+            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+            .collect();
+        if !(self.rate > 0.0 && self.rate <= 10_000.0) {
+            return Err(Failure::Unusable(format!(
+                "{}: a rate of {}",
+                self.name, self.rate
+            )));
+        }
+        Ok(Sender {
+            stream: self,
+            request,
+            headers,
+            connection: None,
+        })
+    }
+}
+
+impl Sender {
+    /// Sends at the stream's rate, as far as answers come that quickly: one request at a time.
+    pub async fn send_forever(mut self, counts: Arc<Counts>) {
+        let mut clock = tokio::time::interval(Duration::from_secs_f64(1.0 / self.stream.rate));
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let pod = std::env::var("POD_NAME").unwrap_or_default();
+        for number in 0_u64.. {
+            clock.tick().await;
+            let id = format!("{pod}/{}/{number}", self.stream.name);
+            let begun = Instant::now();
+            let seen = self.send_one(&id).await;
+            let latency = begun.elapsed();
+            let outcome = judge(self.stream.expect, &seen);
+            counts.add(&self.stream.name, &outcome, latency);
+            if !matches!(outcome, Outcome::Expected(_)) {
+                crate::print(&json!({
+                    "time": rfc3339(SystemTime::now()),
+                    "stream": self.stream.name,
+                    "id": id,
+                    "expected": format!("{:?}", self.stream.expect),
+                    "seen": format!("{seen:?}"),
+                    "outcome": format!("{outcome:?}"),
+                    "latency_ms": latency.as_secs_f64() * 1000.0,
+                }));
+            }
+        }
+    }
+
+    async fn send_one(&mut self, id: &str) -> Seen {
+        let answer = match self.stream.protocol {
+            Protocol::Http1 | Protocol::Http2 => self.http(id).await,
+            Protocol::Grpc => grpc::call(&self.stream.target, &self.headers_with(id)).await,
+            Protocol::Tcp => tcp::ask(&self.stream.target, id).await,
+            Protocol::Websocket => websocket(&self.stream.target, &self.headers_with(id), id).await,
+        };
+        match (answer, self.stream.protocol) {
+            (Ok(answer), protocol) => read(&answer, protocol),
+            // A node proxy refuses a connection by closing it: there is no status in TCP.
+            (Err(Failure::Closed(_)), Protocol::Tcp) => Seen::Refused,
+            (Err(error), _) => Seen::Nothing(error.kind().to_owned()),
+        }
+    }
+
+    async fn http(&mut self, id: &str) -> Result<Value, Failure> {
+        let Some(request) = &mut self.request else {
+            return Err(Failure::Unusable("not a stream of HTTP".to_owned()));
+        };
+        request.set_header("x-load-id", id)?;
+        if self.stream.new_connection {
+            return send(request).await;
+        }
+        let mut kept = self.connection.take();
+        if let Some(open) = &mut kept
+            && open.is_over().await
+        {
+            // A server may end a connection between two requests; no caller would notice.
+            kept = None;
+        }
+        let mut connection = match kept {
+            Some(open) => open,
+            None => Connection::open(request).await?,
+        };
+        let answer = connection.send(request).await?;
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+
+    fn headers_with(&self, id: &str) -> Vec<(String, String)> {
+        let mut headers = self.headers.clone();
+        headers.push(("x-load-id".to_owned(), id.to_owned()));
+        headers
+    }
+}
+
+fn read(answer: &Value, protocol: Protocol) -> Seen {
+    let number = |key: &str| answer[key].as_u64().and_then(|number| u16::try_from(number).ok());
+    let served = || Seen::Served(answer["body"]["version"].as_str().map(str::to_owned));
+    match (number("status"), number("grpc_status"), protocol) {
+        (_, _, Protocol::Tcp) | (Some(101), ..) | (Some(200), Some(0), _) => served(),
+        // PERMISSION_DENIED and UNAUTHENTICATED.
+        (Some(200), Some(7 | 16), _) | (Some(401 | 403), ..) => Seen::Refused,
+        (Some(200), Some(code), _) => Seen::Nothing(format!("grpc {code}")),
+        (Some(200..=299), ..) => served(),
+        (Some(status), ..) => Seen::Status(status),
+        (None, ..) => Seen::Nothing("no status".to_owned()),
+    }
+}
+
+fn judge(expected: Expected, seen: &Seen) -> Outcome {
+    match (expected, seen) {
+        (Expected::Served, Seen::Served(version)) => Outcome::Expected(version.clone()),
+        (Expected::Refused, Seen::Refused) => Outcome::Expected(None),
+        (Expected::Status(wanted), Seen::Status(status)) if wanted == *status => Outcome::Expected(None),
+        (Expected::Refused, Seen::Served(_)) => Outcome::WronglyAdmitted,
+        (_, Seen::Refused) => Outcome::WronglyRefused,
+        (_, Seen::Served(_)) => Outcome::Failed("served".to_owned()),
+        (_, Seen::Status(status)) => Outcome::Failed(status.to_string()),
+        (_, Seen::Nothing(kind)) => Outcome::Failed(kind.clone()),
+    }
+}
+
+/// The time in RFC 3339, UTC, with milliseconds.
+fn rfc3339(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(i64::try_from(days).unwrap_or_default());
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let millis = since.subsec_millis();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+/// Year, month and day of a number of days since 1970, in the Gregorian calendar.
+fn civil(days: i64) -> (i64, i64, i64) {
+    // Counted from 1 March of the year 0, so that a leap day is the last of its year.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    (year_of_era + era * 400 + carry, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_told_apart() {
+        let served = Seen::Served(Some("v1".to_owned()));
+        for (expected, seen, outcome) in [
+            (
+                Expected::Served,
+                served.clone(),
+                Outcome::Expected(Some("v1".to_owned())),
+            ),
+            (Expected::Served, Seen::Refused, Outcome::WronglyRefused),
+            (
+                Expected::Served,
+                Seen::Status(503),
+                Outcome::Failed("503".to_owned()),
+            ),
+            (
+                Expected::Served,
+                Seen::Nothing("connect".to_owned()),
+                Outcome::Failed("connect".to_owned()),
+            ),
+            (Expected::Refused, Seen::Refused, Outcome::Expected(None)),
+            (Expected::Refused, served.clone(), Outcome::WronglyAdmitted),
+            (
+                Expected::Refused,
+                Seen::Nothing("timeout".to_owned()),
+                Outcome::Failed("timeout".to_owned()),
+            ),
+            (Expected::Status(301), Seen::Status(301), Outcome::Expected(None)),
+            (
+                Expected::Status(301),
+                served,
+                Outcome::Failed("served".to_owned()),
+            ),
+        ] {
+            assert_eq!(judge(expected, &seen), outcome, "{expected:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_rfc_3339_says() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (1_795_000_000, "2026-11-18T11:06:40.000Z"),
+        ] {
+            assert_eq!(
+                rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
+                text
+            );
+        }
+    }
+}
