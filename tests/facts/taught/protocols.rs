@@ -49,6 +49,40 @@ fn http_2_goes_to_the_server_as_http_2() {
 }
 
 #[test]
+fn grpc_and_websockets_pass_the_waypoint() {
+    let Some(bed) = Bed::shared_ambient() else { return };
+    let scene = Scene::new(bed, "grpc");
+    scene.teach();
+    let object = Taught {
+        name: "taught-grpc",
+        port: 9090,
+        inner: Inner::Http2,
+        ..scene.object()
+    };
+    scene.clients.apply(&object.envoy_filter());
+    let call = |arguments: &[&str], answered: &str| {
+        let said = scene.clients.exec("client", arguments);
+        match said.map_err(|error| error.to_string())? {
+            text if text.contains(answered) => Ok(()),
+            other => Err(other),
+        }
+    };
+    let grpc = format!("{}:9090", scene.host);
+    eventually(SOON, || {
+        call(&["grpc", &grpc], r#""grpc_status":0"#)?;
+        std::thread::sleep(LOGGED);
+        match scene.logged("waypoint", "inbound-vip|9090|http|") {
+            0 => Err("not by the waypoint".to_owned()),
+            _ => Ok(()),
+        }
+    });
+    let socket = scene.url("/ws").replace("http:", "ws:");
+    call(&["ws", &socket], r#""status":101"#).unwrap();
+    std::thread::sleep(LOGGED);
+    assert_eq!(scene.logged("waypoint", "\"GET /ws HTTP/1.1\" 101"), 1);
+}
+
+#[test]
 fn bytes_pass_the_waypoint_which_knows_the_client_and_denies_by_path_all_of_them() {
     let Some(bed) = Bed::shared_ambient() else { return };
     let scene = Scene::new(bed, "tcp");
