@@ -135,3 +135,58 @@ impl Taught<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Inner, Taught};
+    use std::net::{IpAddr, SocketAddr};
+
+    const WAYPOINTS: [SocketAddr; 1] = [SocketAddr::new(
+        IpAddr::V4(std::net::Ipv4Addr::new(10, 96, 0, 30)),
+        15008,
+    )];
+
+    fn documented() -> Taught<'static> {
+        Taught {
+            name: "taught-server-80",
+            clients: "shop",
+            selector: &[],
+            host: "server.backend.svc.cluster.local",
+            port: 80,
+            subsets: &[],
+            vip: "10.96.0.20".parse().unwrap(),
+            waypoints: &WAYPOINTS,
+            inner: Inner::AsIs,
+            priority: 0,
+        }
+    }
+
+    #[test]
+    fn the_page_shows_the_object_as_it_is_written() {
+        let page = include_str!("../../../docs/taught-sidecars.md");
+        let block = format!("```yaml\n{}```\n", documented().envoy_filter());
+        assert!(page.contains(&block), "{block}");
+    }
+
+    #[test]
+    fn addresses_of_version_6_are_bracketed_and_each_subset_has_its_cluster() {
+        let text = Taught {
+            vip: "fd00::20".parse().unwrap(),
+            subsets: &["v1"],
+            selector: &[("app", "client")],
+            inner: Inner::Http2,
+            ..documented()
+        }
+        .envoy_filter();
+        for part in [
+            "local: \"[fd00::20]:80\"",
+            "name: outbound|80||server.backend",
+            "name: outbound|80|v1|server.backend",
+            "portNumber: 80, subset: v1}",
+            "workloadSelector:\n    labels:\n      app: \"client\"\n",
+            "explicit_http_config: {http2_protocol_options: {}}",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! What holds of sidecars that are taught to pass a waypoint, and what does not: `docs/taught-sidecars.md`.
 
 mod ownership;
-//mod protocols;
+mod protocols;
 mod routing;
-//mod same;
+mod same;
 mod too_old;
 mod waypoint;
 
@@ -25,6 +25,9 @@ struct Scene<'a> {
     host: String,
     waypoints: Vec<SocketAddr>,
 }
+
+/// Selects the pods of the waypoint.
+const WAYPOINTS: &str = "--selector=gateway.networking.k8s.io/gateway-name=waypoint";
 
 const NO_ADMIN: &str = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: no-admin}\n\
     spec:\n  targetRefs: [{kind: Service, group: \"\", name: server}]\n  action: DENY\n  \
@@ -88,13 +91,12 @@ impl<'a> Scene<'a> {
 
     /// Where the waypoint's pods listen, those that are about to end as well.
     fn pods_of_waypoint(&self) -> Vec<SocketAddr> {
-        let selector = "--selector=gateway.networking.k8s.io/gateway-name=waypoint";
         let list = self
             .servers
             .kubectl(&[
                 "get",
                 "pods",
-                selector,
+                WAYPOINTS,
                 "--output=jsonpath={.items[*].status.podIP}",
             ])
             .unwrap_or_else(|error| panic!("{error}"));

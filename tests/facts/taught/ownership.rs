@@ -88,3 +88,25 @@ fn a_host_that_a_sidecar_resource_hides_stays_hidden() {
     eventually(SOON, || scene.get("/ab").expect(200));
     refused_by_waypoint(scene.get("/admin/x")).unwrap();
 }
+
+#[test]
+fn the_destination_rule_of_a_client_is_lost() {
+    let Some(bed) = Bed::shared_ambient() else { return };
+    let scene = Scene::new(bed, "outlier");
+    // In the client's namespace, so that the waypoint does not see it: one failure shuts the server out.
+    scene.clients.apply(&format!(
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: server}}\nspec:\n  \
+         host: {}\n  trafficPolicy: {{outlierDetection: {{consecutive5xxErrors: 1, interval: 1s, \
+         baseEjectionTime: 120s, maxEjectionPercent: 100}}}}\n",
+        scene.host
+    ));
+    eventually(SOON, || {
+        let _ = scene.get("/fails?status=500");
+        scene.get("/ab").expect(503)
+    });
+    scene.teach();
+    for _ in 0..3 {
+        scene.get("/fails?status=500").expect(500).unwrap();
+    }
+    steadily(A_WHILE, || scene.get("/ab").expect(200).map(drop));
+}
