@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -32,11 +33,14 @@ func prepareBootstrap(path string) (string, socketPair, error) {
 // Takes out the extensions that stock Envoy lacks, and leads the xDS cluster to the relay.
 func editBootstrap(text []byte) ([]byte, socketPair, error) {
 	var bootstrap map[string]any
-	if err := json.Unmarshal(text, &bootstrap); err != nil {
+	reader := json.NewDecoder(bytes.NewReader(text))
+	// Numbers stay as written.
+	reader.UseNumber()
+	if err := reader.Decode(&bootstrap); err != nil {
 		return nil, socketPair{}, err
 	}
 	if extensions, ok := bootstrap["bootstrap_extensions"].([]any); ok {
-		var kept []any
+		kept := []any{}
 		for _, extension := range extensions {
 			fields, _ := extension.(map[string]any)
 			if fields["name"] == "metadata_discovery" {

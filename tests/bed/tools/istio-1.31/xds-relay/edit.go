@@ -2,6 +2,7 @@ package main
 
 import (
 	"log"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,74 +22,69 @@ const listenerType = "type.googleapis.com/envoy.config.listener.v3.Listener"
 
 // Filters that only Istio's build of Envoy has, by the type of their configuration.
 var lackingFilters = []string{
+	// In every listener that ends or begins HBONE; no switch of istiod's leaves it out.
 	"io.istio.http.peer_metadata.Config",
-	"envoy.extensions.network_filters.peer_metadata.Config",
-	"envoy.extensions.network_filters.peer_metadata.UpstreamConfig",
+	// Switched off for the mesh, but a Telemetry object of a test brings it back.
 	"stats.PluginConfig",
-	"istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
 }
-
-// Listeners that cannot work without such a filter, by name: the second tunnel between networks.
-var lackingListeners = []string{"inner_connect_originate"}
 
 // A factory of Istio's, and the one of upstream's that does the same.
 const istioString, upstreamString = "istio.hashable_string", "envoy.hashable_string"
 
-// Edits the listeners of an answer; everything else is left alone.
-func editResponse(response *discovery.DeltaDiscoveryResponse) error {
+// Edits the listeners of an answer; everything else is left alone. Says whether anything changed.
+func editResponse(response *discovery.DeltaDiscoveryResponse) (bool, error) {
 	if response.GetTypeUrl() != listenerType {
-		return nil
+		return false, nil
 	}
-	var kept []*discovery.Resource
+	changed := false
 	for _, resource := range response.GetResources() {
-		if contains(lackingListeners, resource.GetName()) {
-			note("listener " + resource.GetName())
-			continue
+		edited, err := editAny(resource.GetResource())
+		if err != nil {
+			return false, err
 		}
-		if err := editAny(resource.GetResource()); err != nil {
-			return err
-		}
-		kept = append(kept, resource)
+		changed = changed || edited
 	}
-	response.Resources = kept
-	return nil
+	return changed, nil
 }
 
-// Edits the message inside, if it is of a known type.
-func editAny(packed *anypb.Any) error {
+// Edits the message inside, if it is of a known type. What needs no edit keeps its bytes.
+func editAny(packed *anypb.Any) (bool, error) {
 	if packed == nil {
-		return nil
+		return false, nil
 	}
 	inner, err := packed.UnmarshalNew()
 	if err != nil {
 		// Not known: nothing of what is looked for lies in it.
-		return nil
+		return false, nil
 	}
-	if err := editMessage(inner.ProtoReflect()); err != nil {
-		return err
+	changed, err := editMessage(inner.ProtoReflect())
+	if err != nil || !changed {
+		return false, err
 	}
 	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(inner)
 	if err != nil {
-		return err
+		return false, err
 	}
 	packed.Value = value
-	return nil
+	return true, nil
 }
 
 // Edits a message and all that it holds.
-func editMessage(message protoreflect.Message) error {
+func editMessage(message protoreflect.Message) (bool, error) {
 	if packed, ok := message.Interface().(*anypb.Any); ok {
 		return editAny(packed)
 	}
+	changed := false
 	var failed error
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		failed = editField(message, field, value)
-		return failed == nil
+		edited, err := editField(message, field, value)
+		changed, failed = changed || edited, err
+		return err == nil
 	})
-	return failed
+	return changed, failed
 }
 
-func editField(message protoreflect.Message, field protoreflect.FieldDescriptor, value protoreflect.Value) error {
+func editField(message protoreflect.Message, field protoreflect.FieldDescriptor, value protoreflect.Value) (bool, error) {
 	switch {
 	case field.IsMap():
 		return editMap(field, value.Map())
@@ -96,42 +92,50 @@ func editField(message protoreflect.Message, field protoreflect.FieldDescriptor,
 		return editList(value.List())
 	case field.Message() != nil:
 		return editMessage(value.Message())
-	case field.Kind() == protoreflect.StringKind && !field.IsList() && value.String() == istioString:
+	case field.Name() == "factory_key" && value.String() == istioString:
 		note("factory " + istioString + " (" + upstreamString + " instead)")
 		message.Set(field, protoreflect.ValueOfString(upstreamString))
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
-func editMap(field protoreflect.FieldDescriptor, values protoreflect.Map) error {
+func editMap(field protoreflect.FieldDescriptor, values protoreflect.Map) (bool, error) {
 	if field.MapValue().Message() == nil {
-		return nil
+		return false, nil
 	}
+	changed := false
 	var failed error
 	values.Range(func(_ protoreflect.MapKey, value protoreflect.Value) bool {
-		failed = editMessage(value.Message())
-		return failed == nil
+		edited, err := editMessage(value.Message())
+		changed, failed = changed || edited, err
+		return err == nil
 	})
-	return failed
+	return changed, failed
 }
 
 // Takes the filters out that are lacking, and edits the rest.
-func editList(list protoreflect.List) error {
-	kept := 0
+func editList(list protoreflect.List) (bool, error) {
+	kept, changed := 0, false
 	for i := 0; i < list.Len(); i++ {
 		item := list.Get(i)
-		if filter, ok := item.Message().Interface().(configured); ok && isLacking(filter.GetTypedConfig()) {
-			note("filter " + filter.GetName() + " (" + filter.GetTypedConfig().GetTypeUrl() + ")")
-			continue
+		if filter, ok := item.Message().Interface().(configured); ok {
+			if lacking := lackingType(filter.GetTypedConfig()); lacking != "" {
+				note("filter " + filter.GetName() + " (" + lacking + ")")
+				continue
+			}
 		}
-		if err := editMessage(item.Message()); err != nil {
-			return err
+		edited, err := editMessage(item.Message())
+		if err != nil {
+			return false, err
 		}
+		changed = changed || edited
 		list.Set(kept, item)
 		kept++
 	}
+	changed = changed || kept < list.Len()
 	list.Truncate(kept)
-	return nil
+	return changed, nil
 }
 
 // A filter of HTTP, of the network or of a listener.
@@ -142,33 +146,29 @@ type configured interface {
 
 var _ configured = (*listener.Filter)(nil)
 
-func isLacking(config *anypb.Any) bool {
+// The type of a configuration if only Istio's build knows it, else nothing.
+func lackingType(config *anypb.Any) string {
 	if config == nil {
-		return false
+		return ""
 	}
-	if contains(lackingFilters, typeName(config.GetTypeUrl())) {
-		return true
+	if name := typeName(config.GetTypeUrl()); slices.Contains(lackingFilters, name) {
+		return name
 	}
 	inner, err := config.UnmarshalNew()
 	if err != nil {
-		return false
+		return ""
 	}
 	// A configuration whose type only the receiver knows travels with that type's name.
-	named, ok := inner.(interface{ GetTypeUrl() string })
-	return ok && contains(lackingFilters, typeName(named.GetTypeUrl()))
+	if named, ok := inner.(interface{ GetTypeUrl() string }); ok {
+		if name := typeName(named.GetTypeUrl()); slices.Contains(lackingFilters, name) {
+			return name
+		}
+	}
+	return ""
 }
 
 func typeName(url string) string {
 	return url[strings.LastIndexByte(url, '/')+1:]
-}
-
-func contains(all []string, one string) bool {
-	for _, each := range all {
-		if each == one {
-			return true
-		}
-	}
-	return false
 }
 
 var noted sync.Map

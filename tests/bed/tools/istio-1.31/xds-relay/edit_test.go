@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -49,6 +50,43 @@ func httpListener(t *testing.T, filters ...*hcm.HttpFilter) *anypb.Any {
 	})
 }
 
+func tcpListener(t *testing.T, types ...string) *anypb.Any {
+	t.Helper()
+	var filters []*listener.Filter
+	for _, name := range types {
+		config := &anypb.Any{TypeUrl: "type.googleapis.com/" + name}
+		filters = append(filters, &listener.Filter{Name: name, ConfigType: &listener.Filter_TypedConfig{TypedConfig: config}})
+	}
+	return packed(t, &listener.Listener{DefaultFilterChain: &listener.FilterChain{Filters: filters}})
+}
+
+// Bytes that no encoder of ours would write: fields in another order, and one that is unknown.
+func TestWhatNeedsNoEditKeepsItsBytes(t *testing.T) {
+	value := []byte{
+		0x2a, 0x00, // field 5, the limit of buffers, empty
+		0x0a, 0x01, 'l', // field 1, name
+		0xfa, 0xff, 0x03, 0x01, 'x', // field 8191, unknown
+	}
+	response := &discovery.DeltaDiscoveryResponse{
+		TypeUrl:   listenerType,
+		Resources: []*discovery.Resource{{Name: "l", Resource: &anypb.Any{TypeUrl: listenerType, Value: value}}},
+	}
+	message, err := proto.Marshal(response)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited, err := editMessageBytes(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(edited, message) {
+		t.Errorf("got %x\nwant %x", edited, message)
+	}
+	if _, err := editMessageBytes([]byte{0xff}); err == nil {
+		t.Error("an answer that cannot be read passed")
+	}
+}
+
 func TestEditResponse(t *testing.T) {
 	lacking := packed(t, &udpa.TypedStruct{TypeUrl: "type.googleapis.com/io.istio.http.peer_metadata.Config"})
 	direct := &anypb.Any{TypeUrl: "type.googleapis.com/io.istio.http.peer_metadata.Config"}
@@ -69,30 +107,45 @@ func TestEditResponse(t *testing.T) {
 			[]*discovery.Resource{{Name: "main", Resource: httpListener(t, state(t, upstreamString), state(t, "envoy.string"))}},
 		},
 		{
-			"the listener of the second tunnel goes",
-			[]*discovery.Resource{{Name: "inner_connect_originate", Resource: httpListener(t)}, {Name: "main", Resource: httpListener(t)}},
-			[]*discovery.Resource{{Name: "main", Resource: httpListener(t)}},
+			"so does one of the network, which a Telemetry object brings",
+			[]*discovery.Resource{{Name: "main", Resource: tcpListener(t, "stats.PluginConfig", "envoy.config.other.v3.Other")}},
+			[]*discovery.Resource{{Name: "main", Resource: tcpListener(t, "envoy.config.other.v3.Other")}},
+		},
+		{
+			"a listener that cannot be read passes as it is",
+			[]*discovery.Resource{{Name: "main", Resource: &anypb.Any{TypeUrl: listenerType, Value: []byte{0xff}}}},
+			[]*discovery.Resource{{Name: "main", Resource: &anypb.Any{TypeUrl: listenerType, Value: []byte{0xff}}}},
+		},
+		{
+			"an answer without resources stays empty, and what is deleted stays deleted",
+			[]*discovery.Resource{{Name: "main"}},
+			[]*discovery.Resource{{Name: "main"}},
 		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			got := &discovery.DeltaDiscoveryResponse{TypeUrl: listenerType, Resources: c.before, Nonce: "n"}
 			want := &discovery.DeltaDiscoveryResponse{TypeUrl: listenerType, Resources: c.after, Nonce: "n"}
-			if err := editResponse(got); err != nil {
+			differs := !proto.Equal(got, want)
+			changed, err := editResponse(got)
+			if err != nil {
 				t.Fatal(err)
 			}
 			if !proto.Equal(got, want) {
 				t.Errorf("got %v\nwant %v", got, want)
+			}
+			if changed != differs {
+				t.Errorf("says changed: %v", changed)
 			}
 		})
 	}
 }
 
 func TestOtherTypesAreLeftAlone(t *testing.T) {
-	resource := &discovery.Resource{Name: "inner_connect_originate", Resource: httpListener(t, state(t, istioString))}
+	resource := &discovery.Resource{Name: "c", Resource: httpListener(t, state(t, istioString))}
 	got := &discovery.DeltaDiscoveryResponse{TypeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster", Resources: []*discovery.Resource{resource}}
 	want := proto.Clone(got)
-	if err := editResponse(got); err != nil {
+	if _, err := editResponse(got); err != nil {
 		t.Fatal(err)
 	}
 	if !proto.Equal(got, want) {
@@ -102,10 +155,10 @@ func TestOtherTypesAreLeftAlone(t *testing.T) {
 
 func TestEditBootstrap(t *testing.T) {
 	before := `{"bootstrap_extensions":[{"name":"metadata_discovery"},{"name":"other"}],` +
-		`"static_resources":{"clusters":[{"name":"xds-grpc","path":{"pipe":{"path":"./etc/istio/proxy/XDS"}}},` +
+		`"static_resources":{"clusters":[{"bytes":18446744073709551615,"name":"xds-grpc","path":{"pipe":{"path":"./etc/istio/proxy/XDS"}}},` +
 		`{"name":"sds-grpc","path":{"pipe":{"path":"./socket"}}}]}}`
 	want := `{"bootstrap_extensions":[{"name":"other"}],` +
-		`"static_resources":{"clusters":[{"name":"xds-grpc","path":{"pipe":{"path":"./etc/istio/proxy/XDS-relay"}}},` +
+		`"static_resources":{"clusters":[{"bytes":18446744073709551615,"name":"xds-grpc","path":{"pipe":{"path":"./etc/istio/proxy/XDS-relay"}}},` +
 		`{"name":"sds-grpc","path":{"pipe":{"path":"./socket"}}}]}}`
 	got, sockets, err := editBootstrap([]byte(before))
 	if err != nil {

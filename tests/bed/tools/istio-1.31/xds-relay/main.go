@@ -4,6 +4,16 @@
 // the whole listener. The program takes those out of the bootstrap file and of the listeners on their way
 // from pilot-agent, changes nothing else, and says once for each thing what it took out. docs/testing.md
 // lists them, with what that means for what tests can claim.
+//
+// It lies at /usr/local/bin/envoy, with the real one beside it as envoy-stock, takes Envoy's own arguments and
+// needs no settings. Given `-c FILE.json` it
+//
+//   - writes FILE-stock.json, in which the path of pilot-agent's xDS socket has `-relay` added;
+//   - listens on that path, opens one stream to pilot-agent for each of Envoy's, and passes bytes on unread,
+//     but for the delta answers of listeners (edit.go); refusals pass too, so istiod logs what Envoy refused;
+//   - runs Envoy with that file, passes signals on to it, and ends with its status.
+//
+// Without `-c`, as for `--version`, it becomes the stock Envoy at once. When it is killed, so is its Envoy.
 package main
 
 import (
@@ -13,14 +23,20 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 )
+
+// What shells add to the number of a signal that ended a program.
+const signalStatus = 128
 
 // The stock Envoy lies beside this program.
 const stockName = "envoy-stock"
 
 func main() {
+	// The kernel ends the child when the thread that started it ends.
+	runtime.LockOSThread()
 	log.SetFlags(log.LstdFlags | log.LUTC)
 	log.SetPrefix("xds-relay: ")
 	self, err := os.Executable()
@@ -85,6 +101,10 @@ func run(program string, arguments []string) int {
 		return 0
 	case errors.As(err, &ended) && ended.ExitCode() >= 0:
 		return ended.ExitCode()
+	case errors.As(err, &ended):
+		log.Printf("Envoy: %v", err)
+		status, _ := ended.Sys().(syscall.WaitStatus)
+		return signalStatus + int(status.Signal())
 	default:
 		log.Printf("Envoy: %v", err)
 		return 1

@@ -7,8 +7,10 @@ import (
 	"log"
 	"net"
 	"os"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
@@ -33,6 +35,8 @@ func serve(sockets socketPair) error {
 	agent, err := grpc.NewClient(
 		"unix:"+sockets.agent,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		// Envoy comes again after a second or two; then the agent is to be tried again.
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second}}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(unread{}), grpc.MaxCallRecvMsgSize(largestMessage)),
 	)
 	if err != nil {
@@ -107,11 +111,12 @@ func editMessageBytes(message []byte) ([]byte, error) {
 	if err := proto.Unmarshal(message, &response); err != nil {
 		return nil, err
 	}
-	if response.GetTypeUrl() != listenerType {
-		return message, nil
-	}
-	if err := editResponse(&response); err != nil {
+	changed, err := editResponse(&response)
+	if err != nil {
 		return nil, err
+	}
+	if !changed {
+		return message, nil
 	}
 	return proto.Marshal(&response)
 }
