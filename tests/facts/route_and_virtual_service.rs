@@ -1,8 +1,8 @@
 //! An HTTPRoute whose parent is a Service, beside a VirtualService for the same host (H5), and what of an
 //! HTTPRoute is honoured there.
 
-use crate::until_routed;
-use bed::{Bed, Namespace, steadily};
+use crate::{SOON, until_routed};
+use bed::{Bed, Namespace, eventually, steadily};
 use std::time::Duration;
 
 const URL: &str = "http://server/";
@@ -36,66 +36,86 @@ fn a_second_later() {
     std::thread::sleep(Duration::from_millis(1500));
 }
 
-/// Which of the two routes the clients, once both are known to their sidecars.
+/// Of two objects for the same host, the one that routes.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Winner {
     Route,
     VirtualService,
 }
 
-/// Writes both, the first a second before the second; who routes clients of the same namespace, and of
-/// another.
-fn winners(bed: &Bed, first: Winner) -> [Winner; 2] {
-    let mesh = client_and_server(bed, "both");
-    let other = bed.namespace("both-other");
-    other.server("client");
-    let write = |which: Winner| match which {
-        Winner::Route => mesh.apply(&http_route("route")),
-        Winner::VirtualService => mesh.apply(&virtual_service("vs")),
-    };
-    let url = format!("http://server.{}/", mesh.name());
-    let (second, marker) = match first {
-        Winner::Route => (Winner::VirtualService, "route"),
-        Winner::VirtualService => (Winner::Route, "vs"),
-    };
-    write(first);
-    for clients in [&mesh, &other] {
-        until_routed(clients, &url, &[], marker);
+impl Winner {
+    /// The object; it alone also routes this other host, by which it is known to have arrived.
+    fn manifest(self, other: &str) -> String {
+        match self {
+            Self::Route => http_route("route").replace(
+                "name: server}]\n  rules",
+                &format!("name: server}}, {{group: \"\", kind: Service, name: {other}}}]\n  rules"),
+            ),
+            Self::VirtualService => {
+                virtual_service("vs").replace("hosts: [server]", &format!("hosts: [server, {other}]"))
+            }
+        }
     }
-    a_second_later();
-    write(second);
-    // Long enough for every proxy to have both; then it must stay so.
-    std::thread::sleep(Duration::from_secs(4));
-    [&mesh, &other].map(|clients| {
-        let routed_by = || clients.get("client", &url, &[]).headers["x-route"].clone();
+
+    const fn marker(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::VirtualService => "vs",
+        }
+    }
+}
+
+/// Writes both, the first a second before the second. Who routes clients of the objects' own namespace, and of
+/// another.
+fn winners(mesh: &Namespace<'_>, other: &Namespace<'_>, order: [Winner; 2]) -> [Winner; 2] {
+    let url = |host: &str| format!("http://{host}.{}/", mesh.name());
+    for (object, own_host) in order.into_iter().zip(["second", "third"]) {
+        mesh.apply(&object.manifest(own_host));
+        for clients in [mesh, other] {
+            until_routed(clients, &url(own_host), &[], object.marker());
+        }
+        a_second_later();
+    }
+    let won = [mesh, other].map(|clients| {
+        let routed_by = || clients.get("client", &url("server"), &[]).headers["x-route"].clone();
         let once = routed_by();
-        steadily(Duration::from_secs(2), || {
+        steadily(Duration::from_secs(1), || {
             let now = routed_by();
             (now == once).then_some(()).ok_or(format!("{once}, then {now}"))
         });
-        if once == "route" {
-            Winner::Route
-        } else {
-            Winner::VirtualService
-        }
-    })
+        order.into_iter().find(|object| once == object.marker()).unwrap()
+    });
+    mesh.kubectl(&["delete", "httproute/server", "virtualservice/server"])
+        .unwrap();
+    for clients in [mesh, other] {
+        eventually(SOON, || {
+            let answer = clients.get("client", &url("server"), &[]).expect(200)?;
+            (answer.headers["x-route"] == serde_json::Value::Null)
+                .then_some(())
+                .ok_or_else(|| "still routed".to_owned())
+        });
+    }
+    won
 }
 
 #[test]
-fn at_a_sidecar_a_route_wins_over_an_older_virtual_service() {
+fn at_a_sidecar_a_route_wins_in_its_own_namespace_and_the_older_object_elsewhere() {
     let Some(bed) = Bed::shared() else { return };
-    println!("{:?}", winners(bed, Winner::VirtualService));
-    assert_eq!(
-        winners(bed, Winner::VirtualService),
-        [Winner::Route, Winner::VirtualService]
-    );
-}
-
-#[test]
-fn at_a_sidecar_a_route_wins_over_a_younger_virtual_service() {
-    let Some(bed) = Bed::shared() else { return };
-    println!("{:?}", winners(bed, Winner::Route));
-    assert_eq!(winners(bed, Winner::Route), [Winner::Route, Winner::Route]);
+    let other = bed.namespace("both-other");
+    let mesh = std::thread::scope(|scope| {
+        scope.spawn(|| other.server("client"));
+        client_and_server(bed, "both")
+    });
+    for name in ["second", "third"] {
+        mesh.apply(&format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n\
+             spec: {{selector: {{app: server}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}\n"
+        ));
+    }
+    let older_virtual_service = winners(&mesh, &other, [Winner::VirtualService, Winner::Route]);
+    assert_eq!(older_virtual_service, [Winner::Route, Winner::VirtualService]);
+    let older_route = winners(&mesh, &other, [Winner::Route, Winner::VirtualService]);
+    assert_eq!(older_route, [Winner::Route, Winner::Route]);
 }
 
 #[test]
