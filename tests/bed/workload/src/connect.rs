@@ -74,9 +74,11 @@ async fn resolve(host: &str) -> Result<IpAddr, Failure> {
     static RESOLVER: OnceLock<Result<hickory_resolver::TokioResolver, String>> = OnceLock::new();
     let resolver = RESOLVER
         .get_or_init(|| {
-            hickory_resolver::TokioResolver::builder_tokio()
-                .map(hickory_resolver::ResolverBuilder::build)
-                .map_err(|error| error.to_string())
+            let mut builder =
+                hickory_resolver::TokioResolver::builder_tokio().map_err(|error| error.to_string())?;
+            // As glibc does: a pod that was replaced must not be looked for at its old address.
+            builder.options_mut().cache_size = 0;
+            Ok(builder.build())
         })
         .as_ref()
         .map_err(|error| Failure::Resolve(error.clone()))?;

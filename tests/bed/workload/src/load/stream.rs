@@ -6,7 +6,7 @@ use crate::connect::Failure;
 use crate::{grpc, tcp};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::time::MissedTickBehavior;
 
@@ -79,7 +79,8 @@ pub struct Sender {
     stream: Stream,
     request: Option<Request>,
     headers: Vec<(String, String)>,
-    connection: Option<Connection>,
+    /// Connections that no request is using.
+    idle: Mutex<Vec<Connection>>,
 }
 
 impl Stream {
@@ -110,40 +111,46 @@ impl Stream {
             stream: self,
             request,
             headers,
-            connection: None,
+            idle: Mutex::default(),
         })
     }
 }
 
 impl Sender {
-    /// Sends at the stream's rate, as far as answers come that quickly: one request at a time.
-    pub async fn send_forever(mut self, counts: Arc<Counts>) {
+    /// Sends at the stream's rate, however long answers take: a request that hangs holds up no other.
+    pub async fn send_forever(self, counts: Arc<Counts>) {
         let mut clock = tokio::time::interval(Duration::from_secs_f64(1.0 / self.stream.rate));
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pod = std::env::var("POD_NAME").unwrap_or_default();
+        let sender = Arc::new(self);
         for number in 0_u64.. {
             clock.tick().await;
-            let id = format!("{pod}/{}/{number}", self.stream.name);
-            let begun = Instant::now();
-            let seen = self.send_one(&id).await;
-            let latency = begun.elapsed();
-            let outcome = judge(self.stream.expect, &seen);
-            counts.add(&self.stream.name, &outcome, latency);
-            if !matches!(outcome, Outcome::Expected(_)) {
-                crate::print(&json!({
-                    "time": rfc3339(SystemTime::now()),
-                    "stream": self.stream.name,
-                    "id": id,
-                    "expected": format!("{:?}", self.stream.expect),
-                    "seen": format!("{seen:?}"),
-                    "outcome": format!("{outcome:?}"),
-                    "latency_ms": latency.as_secs_f64() * 1000.0,
-                }));
-            }
+            let id = format!("{pod}/{}/{number}", sender.stream.name);
+            let (sender, counts) = (Arc::clone(&sender), Arc::clone(&counts));
+            tokio::spawn(async move { sender.send_and_count(&id, &counts).await });
         }
     }
 
-    async fn send_one(&mut self, id: &str) -> Seen {
+    async fn send_and_count(&self, id: &str, counts: &Counts) {
+        let begun = Instant::now();
+        let seen = self.send_one(id).await;
+        let latency = begun.elapsed();
+        let outcome = judge(self.stream.expect, &seen);
+        counts.add(&self.stream.name, &outcome, latency);
+        if !matches!(outcome, Outcome::Expected(_)) {
+            crate::print(&json!({
+                "time": rfc3339(SystemTime::now()),
+                "stream": self.stream.name,
+                "id": id,
+                "expected": format!("{:?}", self.stream.expect),
+                "seen": format!("{seen:?}"),
+                "outcome": format!("{outcome:?}"),
+                "latency_ms": latency.as_secs_f64() * 1000.0,
+            }));
+        }
+    }
+
+    async fn send_one(&self, id: &str) -> Seen {
         let answer = match self.stream.protocol {
             Protocol::Http1 | Protocol::Http2 => self.http(id).await,
             Protocol::Grpc => grpc::call(&self.stream.target, &self.headers_with(id)).await,
@@ -158,15 +165,15 @@ impl Sender {
         }
     }
 
-    async fn http(&mut self, id: &str) -> Result<Value, Failure> {
-        let Some(request) = &mut self.request else {
+    async fn http(&self, id: &str) -> Result<Value, Failure> {
+        let Some(mut request) = self.request.clone() else {
             return Err(Failure::Unusable("not a stream of HTTP".to_owned()));
         };
         request.set_header("x-load-id", id)?;
         if self.stream.new_connection {
-            return send(request).await;
+            return send(&request).await;
         }
-        let mut kept = self.connection.take();
+        let mut kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(open) = &mut kept
             && open.is_over().await
         {
@@ -175,10 +182,13 @@ impl Sender {
         }
         let mut connection = match kept {
             Some(open) => open,
-            None => Connection::open(request).await?,
+            None => Connection::open(&request).await?,
         };
-        let answer = connection.send(request).await?;
-        self.connection = Some(connection);
+        let answer = connection.send(&request).await?;
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
         Ok(answer)
     }
 
