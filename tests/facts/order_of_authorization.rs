@@ -4,6 +4,9 @@ use crate::{SOON, until_routed};
 use bed::{Answer, Bed, Namespace, Settings, eventually, settled};
 use std::time::Duration;
 
+/// How long answers must stay the same: connections take up what is new one after the other.
+const CALM: Duration = Duration::from_secs(2);
+
 /// Everything to `/old` is sent on as `/new`.
 const REWRITE: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: server}\n\
     spec:\n  hosts: [server]\n  http:\n  - match: [{uri: {exact: /old}}]\n    rewrite: {uri: /new}\n    \
@@ -22,19 +25,17 @@ fn deny(path: &str, whom: &str) -> String {
     )
 }
 
-/// What a request for `/old` gets, once a DENY for this path is in force: known by a path that is refused too.
-fn under_a_deny(mesh: &Namespace<'_>, host: &str, path: &str, whom: &str) -> Answer {
+/// Waits until a DENY for this path is in force, known by a path that it refuses too, and then for the status
+/// that a request for `/old` gets from then on.
+fn under_a_deny(mesh: &Namespace<'_>, host: &str, path: &str, whom: &str, status: u16) -> Answer {
+    let get = |path: &str| mesh.get("client", &format!("http://{host}{path}"), &[]);
     mesh.apply(&deny(path, whom));
-    let refused = format!("http://{host}/refused");
-    settled(SOON, Duration::from_secs(1), || {
-        mesh.get("client", &refused, &[]).expect(403).map(drop)
-    });
-    let answer = mesh.get("client", &format!("http://{host}/old"), &[]);
+    settled(SOON, CALM, || get("/refused").expect(403).map(drop));
+    settled(SOON, CALM, || get("/old").expect(status).map(drop));
+    let answer = get("/old");
     // The next policy is known by the same path.
     mesh.kubectl(&["delete", "authorizationpolicy", "deny"]).unwrap();
-    settled(SOON, Duration::from_secs(1), || {
-        mesh.get("client", &refused, &[]).expect(200).map(drop)
-    });
+    settled(SOON, CALM, || get("/refused").expect(200).map(drop));
     answer
 }
 
@@ -46,14 +47,8 @@ fn a_sidecar_judges_the_path_that_the_client_was_routed_to() {
     mesh.server("server");
     mesh.apply(REWRITE);
     until_routed(&mesh, "http://server/old", &[], "rewritten");
-    assert_eq!(
-        under_a_deny(&mesh, "server", "/old", AT_SIDECAR).status,
-        Some(200)
-    );
-    assert_eq!(
-        under_a_deny(&mesh, "server", "/new", AT_SIDECAR).status,
-        Some(403)
-    );
+    under_a_deny(&mesh, "server", "/old", AT_SIDECAR, 200);
+    under_a_deny(&mesh, "server", "/new", AT_SIDECAR, 403);
 }
 
 #[test]
@@ -66,13 +61,8 @@ fn a_waypoint_judges_the_path_that_the_client_asked_for() {
     mesh.gateway_through_waypoint("server");
     mesh.apply(REWRITE);
     until_routed(&mesh, "http://front-istio/old", &[], "rewritten");
-    assert_eq!(
-        under_a_deny(&mesh, "front-istio", "/old", AT_WAYPOINT).status,
-        Some(403)
-    );
-    let passed = under_a_deny(&mesh, "front-istio", "/new", AT_WAYPOINT)
-        .expect(200)
-        .unwrap();
+    under_a_deny(&mesh, "front-istio", "/old", AT_WAYPOINT, 403);
+    let passed = under_a_deny(&mesh, "front-istio", "/new", AT_WAYPOINT, 200);
     assert_eq!(
         passed.saw("path"),
         "/new",

@@ -9,6 +9,7 @@ mod node;
 mod pki;
 mod processes;
 mod shell;
+mod test;
 mod tools;
 
 use bed::layout::{Layout, Node};
@@ -17,8 +18,6 @@ use install::Profile;
 use miette::{IntoDiagnostic, Result, miette};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command as Program;
 use std::thread;
 use std::time::{Duration, Instant};
 use tools::eprint_step;
@@ -39,7 +38,7 @@ pub enum Command {
         /// A part, as listed.
         part: Option<String>,
     },
-    /// Run the tests that need the bed.
+    /// Run the tests that need the bed; what fails is run once more, alone, and told apart.
     Test {
         /// Given to the tests: a filter, or flags of the test runner.
         arguments: Vec<String>,
@@ -80,7 +79,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Status => status(&layout),
         Command::Reset => reset(&layout),
         Command::Logs { part } => logs(&layout, part.as_deref()),
-        Command::Test { arguments } => test(arguments),
+        Command::Test { arguments } => test::run(arguments),
     }
 }
 
@@ -323,23 +322,4 @@ fn logs(layout: &Layout, part: Option<&str>) -> Result<()> {
     })?;
     print!("{}", String::from_utf8_lossy(&fs::read(path).into_diagnostic()?));
     Ok(())
-}
-
-/// Tests that need the bed fail without one here, where elsewhere they are skipped.
-fn test(arguments: &[String]) -> Result<()> {
-    let mut command = Program::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args([
-            "test",
-            "--locked",
-            "--test",
-            "cluster",
-            "--test",
-            "facts",
-            "--",
-            "--test-threads=3",
-        ])
-        .args(arguments)
-        .env("MESH_MIGRATE_BED_REQUIRED", "1");
-    Err(command.exec()).into_diagnostic()
 }
