@@ -353,7 +353,12 @@ impl<'a> Namespace<'a> {
             "--",
             "/mesh-workload",
         ];
-        self.kubectl(&[&program, arguments].concat())
+        let command = [&program, arguments].concat();
+        // A busy kubelet may end the stream before it has passed on what was printed.
+        match self.kubectl(&command)? {
+            text if text.trim().is_empty() => self.kubectl(&command),
+            text => Ok(text),
+        }
     }
 }
 

@@ -116,18 +116,14 @@ impl<'a> Scene<'a> {
 
     /// What the client's Envoy tells on this path of its administration.
     fn envoy(&self, path: &str) -> String {
-        self.clients
-            .kubectl(&[
-                "exec",
-                "deployment/client",
-                "--container=istio-proxy",
-                "--",
-                "pilot-agent",
-                "request",
-                "GET",
-                path,
-            ])
-            .unwrap_or_else(|error| panic!("{error}"))
+        let command = ["exec", "deployment/client", "--container=istio-proxy", "--"];
+        let question = ["pilot-agent", "request", "GET", path];
+        eventually(SOON, || {
+            match self.clients.kubectl(&[&command[..], &question].concat()) {
+                Ok(text) if text.contains('{') => Ok(text),
+                other => Err(format!("{other:?}")),
+            }
+        })
     }
 }
 
