@@ -120,7 +120,7 @@ impl<'a> Scene<'a> {
         let question = ["pilot-agent", "request", "GET", path];
         eventually(SOON, || {
             match self.clients.kubectl(&[&command[..], &question].concat()) {
-                Ok(text) if text.contains('{') => Ok(text),
+                Ok(text) if !text.trim().is_empty() => Ok(text),
                 other => Err(format!("{other:?}")),
             }
         })

@@ -47,9 +47,12 @@ fn a_sidecar_that_may_not_send_tunnels_loses_the_service() {
 fn the_tunnel_is_found_by_these_names_in_1_31() {
     let Some(bed) = Bed::shared_ambient() else { return };
     let scene = Scene::new(bed, "names");
-    let text = scene.envoy("config_dump");
-    // The agent may say something of its own first.
-    let dump: Value = serde_json::from_str(&text[text.find("{\n").unwrap()..]).unwrap();
+    let dump: Value = eventually(SOON, || {
+        let text = scene.envoy("config_dump");
+        // The agent may say something of its own first.
+        let begin = text.find('{').unwrap_or_default();
+        serde_json::from_str(&text[begin..]).map_err(|error| error.to_string())
+    });
     let configs = dump["configs"].as_array().unwrap();
     let all = |list: &str, inner: &str| -> Vec<Value> {
         let found = configs.iter().filter_map(|config| config[list].as_array());

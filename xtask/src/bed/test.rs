@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 /// More failures than these are no accident.
-const WORTH_ANOTHER_LOOK: usize = 4;
+const WORTH_ANOTHER_LOOK: usize = 6;
 
 /// Runs them; a missing bed fails them, where elsewhere they are skipped. A test that failed beside others may
 /// pass alone: a control plane on two cores can be late. That is said, and is not a failure.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a connection, and how long an answer may take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection, and how long an answer may take: longer than a proxy on the way tries to connect.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
