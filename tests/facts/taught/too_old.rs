@@ -58,7 +58,8 @@ fn the_tunnel_is_found_by_these_names_in_1_31() {
         let found = configs.iter().filter_map(|config| config[list].as_array());
         found
             .flatten()
-            .map(|entry| entry.pointer(inner).unwrap().clone())
+            // What is draining, since another test removed it, has no active state.
+            .filter_map(|entry| entry.pointer(inner).cloned())
             .collect()
     };
     let clusters = all("dynamic_active_clusters", "/cluster");
