@@ -9,3 +9,8 @@ mod precheck;
 mod sample;
 mod sidecars;
 mod waypoint;
+
+/// A policy that the server's sidecar enforces: nobody reads `/admin/…`.
+const NO_ADMIN: &str = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: no-admin}\n\
+    spec:\n  selector: {matchLabels: {app: server}}\n  action: DENY\n  \
+    rules: [{to: [{operation: {paths: [/admin/*]}}]}]\n";

@@ -1,5 +1,6 @@
 //! `precheck` and `convert` against a real control plane.
 
+use crate::NO_ADMIN;
 use bed::{Bed, Namespace, eventually};
 use serde_json::Value;
 use std::fs;
@@ -72,11 +73,7 @@ fn findings_name_the_objects_of_the_cluster() {
     let Some(bed) = Bed::shared() else { return };
     let mesh = bed.namespace("findings");
     mesh.server("server");
-    mesh.apply(
-        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: no-admin}\n\
-         spec:\n  selector: {matchLabels: {app: server}}\n  action: DENY\n  \
-         rules: [{to: [{operation: {paths: [/admin/*]}}]}]\n",
-    );
+    mesh.apply(NO_ADMIN);
     let (exit, report) = report(&bed.kubeconfig(), &["precheck", "--namespace", mesh.name()]);
     let dead = ("MM1601", format!("{}/AuthorizationPolicy/no-admin", mesh.name()));
     assert!(findings(&report, "blocker").contains(&dead), "{report:#}");

@@ -1,5 +1,6 @@
 //! Sidecars talk to sidecars.
 
+use crate::NO_ADMIN;
 use bed::{Bed, Settings, eventually};
 use std::time::Duration;
 
@@ -87,11 +88,7 @@ fn a_deny_by_path_refuses_that_path_alone() {
     let mesh = bed.namespace("deny");
     mesh.server("client");
     mesh.server("server");
-    mesh.apply(
-        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: no-admin}\n\
-         spec:\n  selector: {matchLabels: {app: server}}\n  action: DENY\n  \
-         rules: [{to: [{operation: {paths: [/admin/*]}}]}]\n",
-    );
+    mesh.apply(NO_ADMIN);
     eventually(SOON, || {
         mesh.get("client", "http://server/admin/x", &[]).expect(403)
     });

@@ -295,17 +295,7 @@ impl<'a> Namespace<'a> {
         let text = self
             .exec(from, &arguments)
             .unwrap_or_else(|error| panic!("{error}"));
-        let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        Answer {
-            status: answer["status"]
-                .as_u64()
-                .and_then(|status| status.try_into().ok()),
-            body: match answer["error"].as_str() {
-                Some(error) => error.into(),
-                None => answer["body"].clone(),
-            },
-            headers: answer["headers"].clone(),
-        }
+        Answer::parse(&text)
     }
 
     /// Many equal requests from a pod of this Deployment, one after the other.
