@@ -4,8 +4,10 @@
 
 pub mod authorization;
 pub mod http_route;
+pub mod layer_4;
 pub mod overlap;
 pub mod predicate;
 pub mod route;
+pub mod sent;
 pub mod virtual_service;
 pub mod ztunnel;
