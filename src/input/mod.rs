@@ -6,6 +6,8 @@ mod document;
 pub mod files;
 pub mod snapshot;
 mod template;
+pub mod traffic;
+pub mod witness;
 
 use crate::finding::Finding;
 use model::{Mesh, ObjectRef, Origin};

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 /// How long a request may take in all.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a request is made before its failure counts.
-const ATTEMPTS: u32 = 4;
 /// How often a list is begun again because the server forgot its beginning.
 const RESTARTS: u32 = 5;
 /// The longest wait before a repetition, whatever the server asks for.
@@ -40,6 +38,8 @@ pub(super) struct Api {
     pub client: Client,
     pub server: String,
     pub page_limit: u32,
+    /// How often a request is made before its failure counts.
+    pub attempts: u32,
 }
 
 /// What to list.
@@ -114,7 +114,7 @@ impl Api {
                 Err(fault) => fault,
             };
             match fault.wait(attempt) {
-                Some(wait) if attempt < ATTEMPTS => tokio::time::sleep(wait).await,
+                Some(wait) if attempt < self.attempts => tokio::time::sleep(wait).await,
                 _ => return Err(fault),
             }
             attempt += 1;
@@ -155,13 +155,14 @@ impl Fault {
                 Some(Duration::from_secs(asked.into()).max(backoff).min(MAX_WAIT))
             }
             // A connection that breaks in the middle; those that never came about fail at once.
-            Self::Fatal(ClusterError::Connection { .. }) => Some(backoff),
+            Self::Fatal(ClusterError::Connection { .. }) => Some(backoff.min(MAX_WAIT)),
             _ => None,
         }
     }
 }
 
-fn encoded(text: &str) -> String {
+/// A part of a path or query, percent-encoded (RFC 3986, unreserved characters stay).
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

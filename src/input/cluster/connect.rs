@@ -7,7 +7,7 @@ use kube::{Client, Config};
 use std::time::Duration;
 
 /// A client, and what it talks to.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     pub client: Client,
     /// Name of the context, or `in-cluster`.
     pub context: String,
@@ -17,7 +17,7 @@ pub(super) struct Connection {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn connect(options: &ClusterOptions) -> Result<Connection, ClusterError> {
+pub(crate) async fn connect(options: &ClusterOptions) -> Result<Connection, ClusterError> {
     let (mut config, context) = match kubeconfig(options) {
         Ok(kubeconfig) => from_kubeconfig(kubeconfig, options).await?,
         Err(missing @ ClusterError::NoKubeconfig { .. }) if options.context.is_none() => {

@@ -156,7 +156,7 @@ impl ClusterError {
     }
 
     /// Tells apart what can go wrong on the wire; the causes are only told in words.
-    pub(super) fn of_transport(error: &kube::Error, server: &str) -> Self {
+    pub(crate) fn of_transport(error: &kube::Error, server: &str) -> Self {
         let server = server.to_owned();
         let words = chain(error);
         let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));

@@ -1,6 +1,6 @@
 //! Reading a live cluster: only what the table [`NEEDED`] names, page by page, never a Secret.
 
-mod api;
+pub(crate) mod api;
 mod connect;
 mod discovery;
 mod error;
@@ -9,6 +9,7 @@ mod needed;
 mod raw;
 mod scope;
 
+pub(crate) use connect::connect;
 pub use error::ClusterError;
 pub use needed::{CONFIG_MAPS, How, NEEDED, Needed, cluster_role};
 pub use raw::{REDACTED, RawCluster};
@@ -29,6 +30,8 @@ use std::path::PathBuf;
 const CONCURRENCY: usize = 4;
 /// How many objects a page has.
 const PAGE_LIMIT: u32 = 500;
+/// How often a request is made before its failure counts, where nothing depends on it but a report.
+const ATTEMPTS: u32 = 4;
 
 /// Which cluster, and how much of it.
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct ClusterOptions {
     pub kubeconfig: Option<PathBuf>,
     /// How many objects to ask for at a time.
     pub page_limit: u32,
+    /// How often a request is made before its failure counts.
+    pub attempts: u32,
 }
 
 impl Default for ClusterOptions {
@@ -50,6 +55,7 @@ impl Default for ClusterOptions {
             namespaces: Vec::new(),
             kubeconfig: None,
             page_limit: PAGE_LIMIT,
+            attempts: ATTEMPTS,
         }
     }
 }
@@ -102,12 +108,13 @@ pub async fn fetch(
 ) -> Result<RawCluster, ClusterError> {
     let progress = RefCell::new(progress);
     let tell = |text: &str| (progress.borrow_mut())(text);
-    let connection = connect::connect(options).await?;
+    let connection = connect(options).await?;
     tell(&format!("connecting to {}", connection.server));
     let api = Api {
         client: connection.client,
         server: connection.server,
         page_limit: options.page_limit.max(1),
+        attempts: options.attempts.max(1),
     };
     let server_version = server_version(&api).await?;
     let served = discover(&api).await?;

@@ -46,6 +46,7 @@ pub const NEEDED: &[Needed] = &[
     with(Kind::Job, How::Unowned, &[]),
     all(Kind::CronJob),
     all(Kind::Rollout),
+    all(Kind::PodDisruptionBudget),
     all(Kind::VirtualService),
     all(Kind::DestinationRule),
     all(Kind::ServiceEntry),

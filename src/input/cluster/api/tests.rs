@@ -24,6 +24,7 @@ fn list(answers: Vec<Answer>) -> (Result<Vec<String>, Fault>, Vec<String>) {
             client: kube::Client::try_from(config).unwrap(),
             server: url,
             page_limit: 2,
+            attempts: 4,
         };
         let target = Target {
             path: "/api/v1/pods".to_owned(),
