@@ -34,7 +34,12 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -s h -l help -d 
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -s V -l version -d 'Print version'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "precheck" -d 'Find what stands in the way of ambient mode'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "convert" -d 'Rewrite the configuration that ambient mode reads differently'
+complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "plan" -d 'Work out the steps in which the mesh moves, and prove each of them'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "snapshot" -d 'Save what the program reads of a cluster to a file'
+complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "apply" -d 'Carry a plan out, step by step; go on with one that was stopped'
+complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "status" -d 'Show where a plan stands, what is next, and what is waited for'
+complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "rollback" -d 'Undo what was applied, back to the start or to a step'
+complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "payload" -d 'Take the data plane out of the executable: programs, images, manifests'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "explain" -d 'Print the page of a rule or message, or list them all'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "completions" -d 'Print the completions of a shell'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -78,6 +83,26 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s v 
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l no-progress -d 'Do not show what is being done'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -s f -l filename -d 'Read manifests from a file, a folder with everything below it, or standard input (-)' -r -F
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l context -d 'Read the cluster of this context of the kubeconfig [default: the current one]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -s n -l namespace -d 'Only answer for objects of this namespace; repeatable' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l snapshot -d 'Read a file that `mesh-migrate snapshot` saved' -r -F
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l sample -d 'Read a sample mesh that is inside the executable' -r -f -a "bookinfo\t'The bookshop of Istio\'s documentation, with policies'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l data-plane -d 'Whose node proxies and CNI agent carry the moved pods' -r -f -a "stock\t'Istio\'s ztunnel and CNI node agent, which must be there already'
+mesh-proxy\t'mesh-proxy and mesh-agent, which the first step rolls out'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l data-plane-manifests -d 'What `payload manifests` printed, for --data-plane mesh-proxy' -r -F
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l witness -d 'Requests that must be answered as before after every step: commands in pods, in a file' -r -F
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l accept-gap -d 'Plan with this gap, which `apply` asks to be accepted again; repeatable' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l traffic -d 'Calls that were seen: the answer of Prometheus to a query for istio_requests_total, in a file' -r -F
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -s o -l output -d 'text, yaml or json; with =FILE to a file. Repeatable' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -s q -l quiet -d 'Only what is wrong, and the closing line'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -l no-progress -d 'Do not show what is being done'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand plan" -s V -l version -d 'Print version'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand snapshot" -l context -d 'The context of the kubeconfig [default: the current one]' -r
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand snapshot" -s n -l namespace -d 'Only this namespace; repeatable' -r
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand snapshot" -s o -l output -d 'The file to write' -r -F
@@ -89,6 +114,135 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand snapshot" -s v
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand snapshot" -l no-progress -d 'Do not show what is being done'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand snapshot" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand snapshot" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -l until -d 'Stop after this step' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -l accept-gap -d 'Take on this gap of the plan, or this step without a proof; repeatable' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -l context -d 'The context of the kubeconfig [default: the current one]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -l root-namespace -d 'The namespace of the control plane, which holds the journal' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -l step-timeout -d 'How long a gate may take, such as 90s, 15m or 1h [default: 10m for pods, 3m for others]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -s o -l output -d 'How it is told: lines of text, or one JSON object for each event' -r -f -a "text\t'For a person'
+jsonl\t'One JSON object for each event'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -s y -l yes -d 'Answer every question beforehand'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -s q -l quiet -d 'Only what is wrong, and the closing line'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -l no-progress -d 'Do not show what is being done'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand apply" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand status" -l context -d 'The context of the kubeconfig [default: the current one]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand status" -l root-namespace -d 'The namespace of the control plane, which holds the journal' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand status" -s o -l output -d 'text or json' -r -f -a "text\t'For a person'
+json\t'One JSON object'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand status" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand status" -s q -l quiet -d 'Only what is wrong, and the closing line'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand status" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand status" -l no-progress -d 'Do not show what is being done'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand status" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -l to -d 'The last step that stays in effect [default: none]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -l context -d 'The context of the kubeconfig [default: the current one]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -l root-namespace -d 'The namespace of the control plane, which holds the journal' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -l step-timeout -d 'How long a gate may take, such as 90s, 15m or 1h [default: 10m for pods, 3m for others]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -s o -l output -d 'How it is told: lines of text, or one JSON object for each event' -r -f -a "text\t'For a person'
+jsonl\t'One JSON object for each event'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -s y -l yes -d 'Answer every question beforehand'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -s q -l quiet -d 'Only what is wrong, and the closing line'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -l no-progress -d 'Do not show what is being done'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand rollback" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -s q -l quiet -d 'Only what is wrong, and the closing line'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -l no-progress -d 'Do not show what is being done'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -f -a "list" -d 'List the programs inside of the executable'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -f -a "extract" -d 'Write the programs to files'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -f -a "image" -d 'Write images of the programs to an archive, or push them to a registry'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -f -a "manifests" -d 'Print the DaemonSets and roles that run the data plane'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and not __fish_seen_subcommand_from list extract image manifests help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from list" -s o -l output -d 'How to write it' -r -f -a "text\t'A table'
+json\t'JSON'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from list" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Only what is wrong, and the closing line'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from list" -l no-progress -d 'Do not show what is being done'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from extract" -l only -d 'Only one of the programs' -r -f -a "proxy\t'mesh-proxy, in the place of ztunnel'
+agent\t'mesh-agent, in the place of istio-cni'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from extract" -l output-dir -d 'The folder to write them to' -r -f -a "(__fish_complete_directories)"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from extract" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from extract" -l force -d 'Replace other files of these names'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from extract" -s q -l quiet -d 'Only what is wrong, and the closing line'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from extract" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from extract" -l no-progress -d 'Do not show what is being done'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from extract" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from extract" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l only -d 'Only one of the programs' -r -f -a "proxy\t'mesh-proxy, in the place of ztunnel'
+agent\t'mesh-agent, in the place of istio-cni'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l hub -d 'The registry and path below which the images are: HUB/mesh-proxy:TAG and HUB/mesh-agent:TAG' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l tag -d 'The tag of the images' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l output -d 'Write an OCI archive' -r -F
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l username -d 'The user\'s name at the registry [default: from Docker\'s configuration]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l push -d 'Push to the registry'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l password-stdin -d 'Read the user\'s password from standard input'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l plain-http -d 'Speak HTTP with the registry, not HTTPS'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -s q -l quiet -d 'Only what is wrong, and the closing line'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -l no-progress -d 'Do not show what is being done'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from image" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l only -d 'Only one of the programs' -r -f -a "proxy\t'mesh-proxy, in the place of ztunnel'
+agent\t'mesh-agent, in the place of istio-cni'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l hub -d 'The registry and path below which the images are: HUB/mesh-proxy:TAG and HUB/mesh-agent:TAG' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l tag -d 'The tag of the images' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l image -d 'The one image, by tag or digest' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l image-pull-secret -d 'The Secret with the registry\'s credentials' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -s n -l namespace -d 'The namespace of everything; istiod trusts proxies of istio-system and kube-system' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l revision -d 'The revision of istiod' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l istiod-address -d 'Where istiod answers [default: istiod.NAMESPACE.svc:15012, or istiod-REVISION…]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l cluster-id -d 'The name that istiod has for the cluster [default: Kubernetes]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l cluster-domain -d 'The domain of the cluster\'s DNS [default: cluster.local]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l network -d 'The network of the cluster, in a mesh of several' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l log-level -d 'How much the programs log [default: info]' -r -f -a "error\t'Only what fails'
+warn\t'Also what may soon fail'
+info\t'Also each connection (default)'
+debug\t'Also how decisions were made'
+trace\t'Everything'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l cni-net-dir -d 'The nodes\' folder of CNI configurations' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l cni-bin-dir -d 'The nodes\' folder of CNI programs' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l cni-conf-name -d 'The CNI configuration that the nodes use [default: the first by name]' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l no-dns-capture -d 'Leave the pods\' questions to DNS alone'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -s q -l quiet -d 'Only what is wrong, and the closing line'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -l no-progress -d 'Do not show what is being done'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from manifests" -s V -l version -d 'Print version'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the programs inside of the executable'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from help" -f -a "extract" -d 'Write the programs to files'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from help" -f -a "image" -d 'Write images of the programs to an archive, or push them to a registry'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from help" -f -a "manifests" -d 'Print the DaemonSets and roles that run the data plane'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand payload; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand explain" -l rules -d 'Also know the rules in this folder; repeatable' -r -f -a "(__fish_complete_directories)"
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand explain" -l color -d 'When to use colours (NO_COLOR and CLICOLOR_FORCE count, too)' -r -f -a "auto\t'On a terminal'
 always\t'Always'
@@ -106,9 +260,18 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand completions" -
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand completions" -l no-progress -d 'Do not show what is being done'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand completions" -s V -l version -d 'Print version'
-complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "precheck" -d 'Find what stands in the way of ambient mode'
-complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "convert" -d 'Rewrite the configuration that ambient mode reads differently'
-complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "snapshot" -d 'Save what the program reads of a cluster to a file'
-complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "explain" -d 'Print the page of a rule or message, or list them all'
-complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert snapshot explain completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "precheck" -d 'Find what stands in the way of ambient mode'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "convert" -d 'Rewrite the configuration that ambient mode reads differently'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "plan" -d 'Work out the steps in which the mesh moves, and prove each of them'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "snapshot" -d 'Save what the program reads of a cluster to a file'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "apply" -d 'Carry a plan out, step by step; go on with one that was stopped'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "status" -d 'Show where a plan stands, what is next, and what is waited for'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "rollback" -d 'Undo what was applied, back to the start or to a step'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "payload" -d 'Take the data plane out of the executable: programs, images, manifests'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "explain" -d 'Print the page of a rule or message, or list them all'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and __fish_seen_subcommand_from payload" -f -a "list" -d 'List the programs inside of the executable'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and __fish_seen_subcommand_from payload" -f -a "extract" -d 'Write the programs to files'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and __fish_seen_subcommand_from payload" -f -a "image" -d 'Write images of the programs to an archive, or push them to a registry'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and __fish_seen_subcommand_from payload" -f -a "manifests" -d 'Print the DaemonSets and roles that run the data plane'

@@ -1,7 +1,9 @@
 //! The arguments.
 
 use crate::exit;
+use crate::plan::document::DataPlane;
 use crate::report::Format;
+use crate::report::plan::PlanFormat;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -35,9 +37,24 @@ pub enum Command {
     /// Rewrite the configuration that ambient mode reads differently
     #[command(after_help = format!("{CONVERT_EXAMPLES}\n\n{}", exit::HELP))]
     Convert(ConvertArgs),
+    /// Work out the steps in which the mesh moves, and prove each of them
+    #[command(after_help = format!("{PLAN_EXAMPLES}\n\n{}", exit::HELP))]
+    Plan(PlanArgs),
     /// Save what the program reads of a cluster to a file
     #[command(after_help = SNAPSHOT_EXAMPLES)]
     Snapshot(SnapshotArgs),
+    /// Carry a plan out, step by step; go on with one that was stopped
+    #[command(after_help = format!("{APPLY_EXAMPLES}\n\n{}", exit::HELP))]
+    Apply(ApplyArgs),
+    /// Show where a plan stands, what is next, and what is waited for
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Undo what was applied, back to the start or to a step
+    #[command(after_help = format!("{ROLLBACK_EXAMPLES}\n\n{}", exit::HELP))]
+    Rollback(RollbackArgs),
+    /// Take the data plane out of the executable: programs, images, manifests
+    #[command(subcommand, arg_required_else_help = true)]
+    Payload(super::payload::Command),
     /// Print the page of a rule or message, or list them all
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
@@ -63,11 +80,29 @@ Examples:
   mesh-migrate convert --dry-run -f manifests/ -n shop
   mesh-migrate convert -f manifests/ --output-dir ambient/
   mesh-migrate convert --dry-run -f manifests/ -o markdown=comment.md";
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  mesh-migrate plan
+  mesh-migrate plan -n shop -n billing -o text -o yaml=plan.yaml
+  mesh-migrate plan --snapshot mesh.tar.zst -v";
 const SNAPSHOT_EXAMPLES: &str = "\
 Examples:
   mesh-migrate snapshot -o mesh.tar.zst
   mesh-migrate snapshot --context prod-eu -n shop -n billing -o mesh.tar.zst
   mesh-migrate precheck --snapshot mesh.tar.zst";
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  mesh-migrate apply plan.yaml
+  mesh-migrate apply plan.yaml --until 04-bind-shop
+  mesh-migrate apply plan.yaml --yes -o jsonl --context prod-eu";
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  mesh-migrate status
+  mesh-migrate status --context prod-eu -o json";
+const ROLLBACK_EXAMPLES: &str = "\
+Examples:
+  mesh-migrate rollback
+  mesh-migrate rollback --to 04-bind-shop --yes";
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   mesh-migrate explain MM2003
@@ -162,19 +197,19 @@ pub struct GateArgs {
         default_value = "text",
         help_heading = "Output"
     )]
-    pub output: Vec<Target>,
+    pub output: Vec<Target<Format>>,
 }
 
 /// A format, and the file to write it to if it is not standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct Target<F> {
     /// The format.
-    pub format: Format,
+    pub format: F,
     /// The file.
     pub file: Option<PathBuf>,
 }
 
-impl FromStr for Target {
+impl<F: ValueEnum> FromStr for Target<F> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -183,10 +218,10 @@ impl FromStr for Target {
             Some((name, file)) => (name, Some(PathBuf::from(file))),
             None => (text, None),
         };
-        match Format::from_str(name, false) {
+        match F::from_str(name, false) {
             Ok(format) => Ok(Self { format, file }),
             Err(_) => {
-                let names: Vec<String> = Format::value_variants()
+                let names: Vec<String> = F::value_variants()
                     .iter()
                     .filter_map(|f| f.to_possible_value().map(|v| v.get_name().to_owned()))
                     .collect();
@@ -262,6 +297,38 @@ pub struct ConvertArgs {
     pub fail_on: FailOn,
 }
 
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// What to read. With namespaces, only their workloads move; the whole mesh is read all the same.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Whose node proxies and CNI agent carry the moved pods
+    #[arg(long, value_name = "WHOSE", default_value = "stock", help_heading = "Plan")]
+    pub data_plane: DataPlane,
+    /// What `payload manifests` printed, for --data-plane mesh-proxy
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Plan")]
+    pub data_plane_manifests: Option<PathBuf>,
+    /// Requests that must be answered as before after every step: commands in pods, in a file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Plan")]
+    pub witness: Option<PathBuf>,
+    /// Plan with this gap, which `apply` asks to be accepted again; repeatable
+    #[arg(long, value_name = "ID", help_heading = "Plan")]
+    pub accept_gap: Vec<String>,
+    /// Calls that were seen: the answer of Prometheus to a query for istio_requests_total, in a file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Plan")]
+    pub traffic: Option<PathBuf>,
+    /// text, yaml or json; with =FILE to a file. Repeatable
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT[=FILE]",
+        default_value = "text",
+        help_heading = "Output"
+    )]
+    pub output: Vec<Target<PlanFormat>>,
+}
+
 /// Arguments of `snapshot`.
 #[derive(Debug, Args)]
 pub struct SnapshotArgs {
@@ -274,6 +341,106 @@ pub struct SnapshotArgs {
     /// The file to write
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: PathBuf,
+}
+
+/// Which cluster is written to.
+#[derive(Debug, Args, Clone)]
+pub struct RolloutArgs {
+    /// The context of the kubeconfig [default: the current one]
+    #[arg(long)]
+    pub context: Option<String>,
+    /// The namespace of the control plane, which holds the journal
+    #[arg(long, value_name = "NAMESPACE", default_value = crate::rollout::ROOT_NAMESPACE)]
+    pub root_namespace: String,
+}
+
+/// How a run is told about, and asked for.
+#[derive(Debug, Args, Clone)]
+pub struct RunArgs {
+    /// Answer every question beforehand
+    #[arg(short, long)]
+    pub yes: bool,
+    /// How long a gate may take, such as 90s, 15m or 1h [default: 10m for pods, 3m for others]
+    #[arg(long, value_name = "TIME", value_parser = super::tell::duration)]
+    pub step_timeout: Option<std::time::Duration>,
+    /// How it is told: lines of text, or one JSON object for each event
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Output"
+    )]
+    pub output: Telling,
+}
+
+/// How a run is told about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Telling {
+    /// For a person
+    Text,
+    /// One JSON object for each event
+    Jsonl,
+}
+
+/// How a state is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For a person
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The file of the plan, YAML or JSON; - is standard input
+    #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+    pub plan: PathBuf,
+    /// Stop after this step
+    #[arg(long, value_name = "STEP")]
+    pub until: Option<String>,
+    /// Take on this gap of the plan, or this step without a proof; repeatable
+    #[arg(long, value_name = "ID")]
+    pub accept_gap: Vec<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: RolloutArgs,
+    /// How it is told.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: RolloutArgs,
+    /// text or json
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Output"
+    )]
+    pub output: StatusFormat,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The last step that stays in effect [default: none]
+    #[arg(long, value_name = "STEP")]
+    pub to: Option<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: RolloutArgs,
+    /// How it is told.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Arguments of `explain`.

@@ -78,7 +78,7 @@ fn sample(name: &str, files: &[(&str, &str)]) -> Input {
 
 /// Refuses a namespace that nothing is in: with a typing error in its name, an empty answer would look like a
 /// clean one. Input with errors may hold it all the same.
-fn with_known_namespaces(input: Input, wanted: &[String]) -> Result<Input, CliError> {
+pub fn with_known_namespaces(input: Input, wanted: &[String]) -> Result<Input, CliError> {
     let known: BTreeSet<&str> = input
         .mesh
         .ids()

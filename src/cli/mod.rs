@@ -1,5 +1,6 @@
 //! The command line: clap types, and one thin file per subcommand.
 
+mod apply;
 pub mod args;
 mod completions;
 mod convert;
@@ -7,8 +8,13 @@ mod error;
 mod explain;
 mod inputs;
 mod output;
+mod payload;
+mod plan;
 mod precheck;
+mod rollback;
 mod snapshot;
+mod status;
+mod tell;
 mod write;
 
 use crate::exit::Exit;
@@ -37,7 +43,12 @@ pub fn run() -> Exit {
     let result = match cli.command {
         Command::Precheck(args) => precheck::run(&args, &terminal),
         Command::Convert(args) => convert::run(&args, &terminal),
+        Command::Plan(args) => plan::run(&args, &terminal),
         Command::Snapshot(args) => snapshot::run(&args, &terminal),
+        Command::Apply(args) => apply::run(&args, &terminal),
+        Command::Status(args) => status::run(&args, &terminal),
+        Command::Rollback(args) => rollback::run(&args, &terminal),
+        Command::Payload(command) => payload::run(&command, &terminal),
         Command::Explain(args) => explain::run(&args, &terminal),
         Command::Completions(args) => completions::run(args.shell, &terminal),
     };

@@ -40,26 +40,52 @@ impl Terminal {
     }
 
     /// Writes the report to every target.
-    pub fn show(&self, report: &Report, targets: &[Target]) -> Result<(), CliError> {
-        if targets.iter().filter(|t| t.file.is_none()).count() > 1 {
-            return Err(CliError::Usage {
-                message: "more than one format would go to standard output".to_owned(),
-                help: "give all but one a file, for example `-o text -o sarif=mesh.sarif`".to_owned(),
-            });
+    pub fn show(&self, report: &Report, targets: &[Target<Format>]) -> Result<(), CliError> {
+        let example = "-o text -o sarif=mesh.sarif";
+        self.put(targets, Format::Text, example, |format, look, out| {
+            render(report, format, look, out)
+        })?;
+        if targets.iter().all(|target| target.file.is_some()) {
+            self.remark(&summary(report));
         }
-        // Files first: whether they are written must not depend on who reads standard output.
+        Ok(())
+    }
+
+    /// Writes an answer to every target: files first, for whether they are written must not depend on who reads
+    /// standard output. `for_people` is the format that has a look; `example` shows how two formats are asked for.
+    pub fn put<F: Copy + PartialEq>(
+        &self,
+        targets: &[Target<F>],
+        for_people: F,
+        example: &str,
+        render: impl Fn(F, Look, &mut dyn io::Write) -> io::Result<()>,
+    ) -> Result<(), CliError> {
+        self.one_to_standard_output(targets, example)?;
         for target in targets {
             let Some(path) = &target.file else { continue };
             let mut bytes = Vec::new();
             // A `Vec` takes everything.
-            let _ = render(report, target.format, Look::default(), &mut bytes);
+            let _ = render(target.format, Look::default(), &mut bytes);
             super::write::whole_file(path, &bytes)?;
         }
         for target in targets.iter().filter(|target| target.file.is_none()) {
-            self.print(|out| render(report, target.format, self.look_of(target.format), out))?;
+            let look = if target.format == for_people {
+                self.look
+            } else {
+                Look::default()
+            };
+            self.print(|out| render(target.format, look, out))?;
         }
-        if targets.iter().all(|target| target.file.is_some()) {
-            self.remark(&summary(report));
+        Ok(())
+    }
+
+    /// Refuses two formats for one stream; also before an answer is worked out that could not be shown.
+    pub fn one_to_standard_output<F>(&self, targets: &[Target<F>], example: &str) -> Result<(), CliError> {
+        if targets.iter().filter(|target| target.file.is_none()).count() > 1 {
+            return Err(CliError::Usage {
+                message: "more than one format would go to standard output".to_owned(),
+                help: format!("give all but one a file, for example `{example}`"),
+            });
         }
         Ok(())
     }
@@ -100,7 +126,16 @@ impl Terminal {
         let width =
             terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0).max(40));
         let message = error.to_string();
-        let mut text = format!("{label} {}\n", wrapped(&clean(&message), width, 7));
+        // Only lists of our own have lines; anywhere else a line break is of the input.
+        let lines: Vec<&str> = match error {
+            CliError::Rollout(_) => message.lines().collect(),
+            _ => vec![&*message],
+        };
+        let lines: Vec<String> = lines
+            .into_iter()
+            .map(|line| wrapped(&clean(line), width, 7))
+            .collect();
+        let mut text = format!("{label} {}\n", lines.join("\n       "));
         if let Some(help) = error.help() {
             for line in help.to_string().lines() {
                 text.push_str(&format!("\n{} {}", look.good("help:"), clean(line)));
@@ -109,13 +144,6 @@ impl Terminal {
         }
         // Nobody is left to tell if standard error is gone.
         let _ = io::stderr().lock().write_all(text.as_bytes());
-    }
-
-    fn look_of(&self, format: Format) -> Look {
-        match format {
-            Format::Text => self.look,
-            _ => Look::default(),
-        }
     }
 }
 

@@ -5,7 +5,7 @@ mod assumed;
 mod attach;
 mod authorization_policy;
 mod backend;
-mod context;
+pub(crate) mod context;
 mod header_edits;
 mod http_action;
 mod http_match;
@@ -29,11 +29,11 @@ use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashSet};
 
 /// The label that objects written by this program carry.
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The name of this program in that label.
-const PROGRAM: &str = "mesh-migrate";
+pub const PROGRAM: &str = "mesh-migrate";
 /// The annotation that says what an object was made from, as `namespace/Kind/name`.
-const CONVERTED_FROM: &str = "mesh-migrate.io/converted-from";
+pub const CONVERTED_FROM: &str = "mesh-migrate.io/converted-from";
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

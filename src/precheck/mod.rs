@@ -1,6 +1,6 @@
 //! Runs the rules over the facts of a mesh.
 
-mod facts;
+pub(crate) mod facts;
 
 use crate::finding::Finding;
 use facts::{MeshOfFacts, SubjectFacts, SubjectSet};
@@ -167,4 +167,18 @@ fn judge_rule(subject: &SubjectFacts, context: &Context<'_, '_>, rule: &Rule) ->
         })))
     };
     evaluate().unwrap_or_else(|reason| Verdict::Failed(format!("{reason} (at {place})")))
+}
+
+pub use facts::Membership;
+
+/// The part of every workload of a mesh in it, in the order of `mesh.workloads`.
+#[must_use]
+pub fn memberships(mesh: &Mesh) -> Vec<Membership> {
+    facts::memberships(mesh)
+}
+
+/// The workloads of which pods with a sidecar that does not speak HBONE run, as `namespace` and `Kind/name`.
+#[must_use]
+pub fn without_hbone(mesh: &Mesh) -> BTreeSet<(String, String)> {
+    facts::without_hbone(mesh)
 }

@@ -9,6 +9,7 @@ mod json;
 mod junit;
 mod look;
 mod markdown;
+pub mod plan;
 mod sarif;
 mod text;
 

@@ -159,7 +159,7 @@ fn place_of_env(pod: &Object<Workload>) -> Location {
 }
 
 /// The owner as a person restarts it: the Deployment behind a ReplicaSet, or the pod itself.
-fn owner(pod: &Object<Workload>) -> String {
+pub fn owner(pod: &Object<Workload>) -> String {
     let reference = pod.meta.owner_references.first().map(|o| &o.0);
     let text = |key: &str| reference.and_then(|r| r.get(key)).and_then(Node::as_str);
     match (text("kind"), text("name")) {

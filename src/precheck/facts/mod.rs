@@ -5,8 +5,8 @@ mod cilium;
 mod cni;
 mod control_plane;
 mod gateway_api;
-mod hbone;
-mod index;
+pub(crate) mod hbone;
+pub(crate) mod index;
 mod located;
 mod policies;
 mod targets;
@@ -14,10 +14,12 @@ mod workloads;
 
 use crate::finding::Location;
 use index::Index;
+pub use index::Membership;
 use model::{Coverage, Kind, Mesh, Object};
 use rayon::prelude::*;
 use rules::facts::MeshFacts;
 use rules::{Facts, Subject};
+use std::collections::BTreeSet;
 
 /// One subject with the places that prove its facts.
 #[derive(Debug)]
@@ -220,4 +222,21 @@ fn is_in_input(mesh: &Mesh, kind: &Kind) -> bool {
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => any(&mesh.workloads, kind),
         _ => any(&mesh.others, kind),
     }
+}
+
+/// The part of every workload of a mesh in it, in the order of `mesh.workloads`.
+pub fn memberships(mesh: &Mesh) -> Vec<Membership> {
+    Index::new(mesh).workloads
+}
+
+/// The workloads of which pods with a sidecar that does not speak HBONE run, as `namespace` and `Kind/name`.
+pub fn without_hbone(mesh: &Mesh) -> BTreeSet<(String, String)> {
+    let pods = mesh.pods.iter().filter(|pod| {
+        let proxy = pod.spec.template.spec.istio_proxy();
+        let lacks_it = proxy.is_some_and(|proxy| proxy.env(control_plane::HBONE) != Some("true"));
+        // The container of ztunnel goes by the same name.
+        lacks_it && !index::is_istio_component(pod)
+    });
+    pods.map(|pod| (pod.namespace().to_owned(), hbone::owner(pod)))
+        .collect()
 }
