@@ -6,6 +6,7 @@ use divan::Bencher;
 use mesh_migrate::convert::convert;
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
+use mesh_migrate::plan::{Options, plan};
 use mesh_migrate::precheck::{load_rules, precheck};
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
@@ -42,4 +43,13 @@ fn run_precheck(bencher: Bencher<'_, '_>, size: usize) {
 fn run_convert(bencher: Bencher<'_, '_>, size: usize) {
     let input = input(size);
     bencher.bench_local(|| convert(&input.mesh));
+}
+
+#[divan::bench(args = [200, 2_000], sample_count = 3, sample_size = 1)]
+fn run_plan(bencher: Bencher<'_, '_>, size: usize) {
+    let input = read_texts(&[Text {
+        name: "mesh.yaml".into(),
+        content: mesh::movable(size),
+    }]);
+    bencher.bench_local(|| plan(&input.mesh, &Options::default()));
 }

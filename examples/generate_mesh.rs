@@ -1,4 +1,5 @@
-//! Prints the manifests of a generated mesh: `cargo run --release --example generate_mesh -- 10000 > mesh.yaml`.
+//! Prints the manifests of a generated mesh: `cargo run --release --example generate_mesh -- 10000 > mesh.yaml`; with a
+//! second argument `movable` of one with workloads, for `plan`.
 
 #[path = "../benches/mesh/mod.rs"]
 mod mesh;
@@ -10,7 +11,9 @@ fn main() -> std::io::Result<()> {
         .nth(1)
         .and_then(|text| text.parse().ok())
         .unwrap_or(1000);
-    std::io::stdout()
-        .lock()
-        .write_all(mesh::manifests(size).as_bytes())
+    let text = match std::env::args().nth(2).as_deref() {
+        Some("movable") => mesh::movable(size),
+        _ => mesh::manifests(size),
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())
 }

@@ -98,3 +98,76 @@ spec:
     }
     text
 }
+
+/// A mesh whose workloads can all move: `size` Deployments, each with a Service; every other one lets in two callers by path, every
+/// third one refuses a path to everybody.
+#[must_use]
+pub fn movable(size: usize) -> String {
+    let mut text = String::from(
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n\
+         metadata: {name: default, namespace: istio-system}\nspec: {mtls: {mode: STRICT}}\n---\n",
+    );
+    for index in 0..size {
+        let (namespace, app) = (index / PER_NAMESPACE, index % PER_NAMESPACE);
+        if app == 0 {
+            let _ = writeln!(
+                text,
+                "apiVersion: v1\nkind: Namespace\n\
+                 metadata: {{name: ns-{namespace}, labels: {{istio-injection: enabled}}}}\n---"
+            );
+        }
+        let _ = write!(
+            text,
+            "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: app-{app}, namespace: ns-{namespace}}}
+spec:
+  selector: {{matchLabels: {{app: app-{app}}}}}
+  template:
+    metadata: {{labels: {{app: app-{app}}}}}
+    spec: {{serviceAccountName: app-{app}, containers: [{{name: app, image: app}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: app-{app}, namespace: ns-{namespace}}}
+spec: {{selector: {{app: app-{app}}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
+---
+"
+        );
+        if index % 2 == 0 {
+            let (neighbour, beyond) = ((app + 1) % PER_NAMESPACE, namespace + 1);
+            let _ = write!(
+                text,
+                "apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: app-{app}, namespace: ns-{namespace}}}
+spec:
+  selector: {{matchLabels: {{app: app-{app}}}}}
+  rules:
+  - from:
+    - source:
+        principals:
+        - cluster.local/ns/ns-{namespace}/sa/app-{neighbour}
+        - cluster.local/ns/ns-{beyond}/sa/app-{app}
+    to: [{{operation: {{methods: [GET], paths: [/api/*]}}}}]
+---
+"
+            );
+        }
+        if index % 3 == 0 {
+            let _ = write!(
+                text,
+                "apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: deny-{app}, namespace: ns-{namespace}}}
+spec:
+  selector: {{matchLabels: {{app: app-{app}}}}}
+  action: DENY
+  rules: [{{to: [{{operation: {{paths: [/admin/*]}}}}]}}]
+---
+"
+            );
+        }
+    }
+    text
+}

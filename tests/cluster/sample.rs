@@ -1,7 +1,7 @@
 //! The sample mesh: every client reaches what it may, is refused what it may not, over every protocol.
 
+use bed::load::{control, unexpected};
 use bed::{Bed, eventually, settled};
-use serde_json::Value;
 use std::fs;
 use std::time::Duration;
 
@@ -24,36 +24,6 @@ fn manifests() -> String {
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
     texts.join("---\n")
-}
-
-/// Asks the control port of a load client.
-fn control(bed: &Bed, namespace: &str, method: &str, path: &str) -> Result<Value, String> {
-    let url = format!("http://127.0.0.1:8081{path}");
-    let arguments = [
-        "--namespace",
-        namespace,
-        "exec",
-        "deployment/load",
-        "--container=workload",
-        "--",
-    ];
-    let program = ["/mesh-workload", "get", &url, "--method", method];
-    let text = bed
-        .kubectl()
-        .run(&[&arguments[..], &program].concat())
-        .map_err(|error| error.to_string())?;
-    let answer: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    Ok(answer["body"].clone())
-}
-
-/// Every stream of which something else than expected came, with its counts.
-fn unexpected(report: &Value) -> Vec<String> {
-    let streams = report["streams"].as_object().unwrap();
-    streams
-        .iter()
-        .filter(|(_, count)| count["sent"] != count["expected"] || count["sent"] == 0)
-        .map(|(name, count)| format!("{name}: {count}"))
-        .collect()
 }
 
 #[test]

@@ -33,11 +33,26 @@ pub fn create(kubeconfig: &Path, files: &[&str]) {
 /// The objects in the text of a file.
 pub fn objects(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
-    yaml::documents(&text)
+    parse(&text)
+}
+
+/// The objects of a text.
+pub fn parse(text: &str) -> Vec<Value> {
+    yaml::documents(text)
         .into_iter()
         .filter_map(|chunk| yaml::parse(chunk).unwrap())
         .map(|node: Node| Value::from(&node))
         .collect()
+}
+
+/// What the server has against creating an object; it is not created. Fields that it does not know are errors.
+pub fn refusal(kubeconfig: &Path, object: &Value) -> Option<String> {
+    run(async {
+        let client = client(kubeconfig).await.unwrap();
+        let path = format!("{}?dryRun=All&fieldValidation=Strict", collection(object));
+        let error = client.request_text(post(&path, object)).await.err()?;
+        Some(format!("{path}: {error}"))
+    })
 }
 
 /// Waits until a kind whose definition was just created is served.
@@ -55,7 +70,8 @@ pub fn wait_for(kubeconfig: &Path, path: &str) {
     });
 }
 
-async fn create_object(client: &Client, object: &Value) {
+/// The path that objects of this kind and namespace are created at.
+fn collection(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let api_version = text(&object["apiVersion"]);
     let namespace = text(&object["metadata"]["namespace"]);
@@ -65,17 +81,24 @@ async fn create_object(client: &Client, object: &Value) {
     } else {
         format!("/namespaces/{namespace}")
     };
-    let path = format!("/{root}/{api_version}{place}/{}", plural(object));
+    format!("/{root}/{api_version}{place}/{}", plural(object))
+}
+
+fn post(path: &str, object: &Value) -> Request<Vec<u8>> {
+    Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(serde_json::to_vec(object).unwrap())
+        .unwrap()
+}
+
+async fn create_object(client: &Client, object: &Value) {
+    let path = collection(object);
     // The server may still be making its own namespaces, or getting to know a kind.
     let mut last = String::new();
     for _ in 0..100 {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(&path)
-            .header("content-type", "application/json")
-            .body(serde_json::to_vec(object).unwrap())
-            .unwrap();
-        match client.request_text(request).await {
+        match client.request_text(post(&path, object)).await {
             Ok(_) => return,
             Err(kube::Error::Api(status)) if status.code == 409 => return,
             Err(error) => last = error.to_string(),

@@ -10,6 +10,7 @@
 
 mod bed;
 mod client;
+mod manifests;
 
 use bed::{Bed, Programs};
 use mesh_migrate::input::cluster::{self, ClusterError, ClusterOptions, RawCluster};

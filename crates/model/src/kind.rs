@@ -100,6 +100,7 @@ kinds! {
     Job = "batch" / "Job" / "jobs", namespaced;
     CronJob = "batch" / "CronJob" / "cronjobs", namespaced;
     Rollout = "argoproj.io" / "Rollout" / "rollouts", namespaced;
+    PodDisruptionBudget = "policy" / "PodDisruptionBudget" / "poddisruptionbudgets", namespaced;
     NetworkPolicy = "networking.k8s.io" / "NetworkPolicy" / "networkpolicies", namespaced;
     CiliumNetworkPolicy = "cilium.io" / "CiliumNetworkPolicy" / "ciliumnetworkpolicies", namespaced;
     CiliumClusterwideNetworkPolicy = "cilium.io" / "CiliumClusterwideNetworkPolicy" / "ciliumclusterwidenetworkpolicies", cluster;

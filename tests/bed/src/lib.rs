@@ -3,14 +3,19 @@
 //! A test asks for what it needs, `Bed::shared()`, then namespaces of its own, and speaks to the cluster in
 //! manifests and in requests sent from pods. `cargo xtask bed up` brings the bed up.
 
+mod capture;
 mod kubectl;
 pub mod layout;
+pub mod load;
 mod namespace;
+mod process;
 pub mod taught;
 mod wait;
 
+pub use capture::Capture;
 pub use kubectl::{BedError, Kubectl};
 pub use namespace::{Answer, Namespace, Settings};
+pub use process::Process;
 pub use wait::{eventually, settled, steadily};
 
 use layout::Layout;
@@ -19,6 +24,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// Set where a missing bed must fail the tests instead of skipping them.
 pub const REQUIRED: &str = "MESH_MIGRATE_BED_REQUIRED";
@@ -94,6 +100,12 @@ impl Bed {
         self.state["profile"] == "ambient"
     }
 
+    /// The node agent of ambient mode: `istio-cni`, Istio's, or `mesh-agent`, ours.
+    #[must_use]
+    pub fn agent(&self) -> &str {
+        self.state["agent"].as_str().unwrap_or_default()
+    }
+
     /// How many nodes there are.
     #[must_use]
     pub fn nodes(&self) -> u64 {
@@ -104,6 +116,30 @@ impl Bed {
     #[must_use]
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
+    }
+
+    /// Makes ready for a plan of the whole cluster: nothing of an earlier migration is left in the root namespace, and no
+    /// namespace of another test is on its way out, whose objects would go while the plan is carried out.
+    ///
+    /// # Panics
+    /// Where namespaces do not go.
+    pub fn ready_for_a_plan(&self) {
+        let ours = "--selector=app.kubernetes.io/managed-by=mesh-migrate";
+        let root = "--namespace=istio-system";
+        // What is not there need not go.
+        let _ = self
+            .kubectl
+            .run(&["delete", "configmaps,envoyfilters", root, ours]);
+        let _ = self
+            .kubectl
+            .run(&["delete", "lease", "mesh-migrate", root, "--ignore-not-found"]);
+        eventually(Duration::from_secs(300), || {
+            let namespaces = self.kubectl.run(&["get", "namespaces"]);
+            match namespaces.map_err(|error| error.to_string())? {
+                list if list.contains("Terminating") => Err(list),
+                _ => Ok(()),
+            }
+        });
     }
 
     /// A new namespace whose pods get sidecars, removed when it is dropped. Its name begins with `hint`.

@@ -220,9 +220,17 @@ impl<'a> Namespace<'a> {
     /// # Panics
     /// Where it does not get ready.
     pub fn waypoint(&self, name: &str) {
+        self.waypoint_for(name, "service");
+    }
+
+    /// [`Namespace::waypoint`], for what is dialled by the address of a `service`, of a `workload`, or for `all`.
+    ///
+    /// # Panics
+    /// Where it does not get ready.
+    pub fn waypoint_for(&self, name: &str, dialled: &str) {
         self.apply(&format!(
             "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata:\n  name: {name}\n  \
-             labels: {{istio.io/waypoint-for: service}}\nspec:\n  gatewayClassName: istio-waypoint\n  \
+             labels: {{istio.io/waypoint-for: {dialled}}}\nspec:\n  gatewayClassName: istio-waypoint\n  \
              listeners:\n  - {{name: mesh, port: 15008, protocol: HBONE}}\n"
         ));
         eventually(READY_WITHIN, || {

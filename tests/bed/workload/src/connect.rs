@@ -1,5 +1,6 @@
 //! Names to addresses to connections, and why that failed.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -65,9 +66,19 @@ pub async fn connect(target: &str) -> Result<TcpStream, Failure> {
     let stream = timeout(PATIENCE, TcpStream::connect((address, port)))
         .await
         .map_err(|_| Failure::Timeout)?
-        .map_err(Failure::Connect)?;
-    stream.set_nodelay(true).map_err(Failure::Connect)?;
+        .map_err(not_connected)?;
+    stream.set_nodelay(true).map_err(not_connected)?;
     Ok(stream)
+}
+
+/// A proxy that took the connection and closed it at once may be quicker than we are with asking how it went.
+fn not_connected(error: std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::NotConnected | ErrorKind::InvalidInput => {
+            Failure::closed(error)
+        }
+        _ => Failure::Connect(error),
+    }
 }
 
 async fn resolve(host: &str) -> Result<IpAddr, Failure> {

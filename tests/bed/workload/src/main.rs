@@ -73,6 +73,9 @@ enum Command {
         /// How long, in seconds; without it, until told to end.
         #[arg(long)]
         duration: Option<u64>,
+        /// A folder for a file of what was counted, by the name of the pod.
+        #[arg(long)]
+        journal: Option<PathBuf>,
     },
 }
 
@@ -103,7 +106,11 @@ async fn main() -> ExitCode {
             file,
             control,
             duration,
-        } => load::run(&file, control, duration.map(Duration::from_secs)).await,
+            journal,
+        } => {
+            let duration = duration.map(Duration::from_secs);
+            load::run(&file, control, duration, journal.as_deref()).await
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

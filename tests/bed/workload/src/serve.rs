@@ -7,8 +7,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -142,7 +143,24 @@ pub async fn serve(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
+/// An answer; while the server ends, callers that keep connections are told to open another one: a connection that
+/// is closed between two requests loses the request that is on its way.
 async fn answer(
+    server: Arc<Server>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Response<Body>, hyper::http::Error> {
+    let (version, ending) = (request.version(), Arc::clone(&server));
+    let mut response = content(server, request, peer).await?;
+    let kept = version == Version::HTTP_11 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+    if kept && ending.ending.load(Ordering::Relaxed) {
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+async fn content(
     server: Arc<Server>,
     mut request: Request<Incoming>,
     peer: SocketAddr,

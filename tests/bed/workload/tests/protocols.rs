@@ -153,9 +153,13 @@ fn load_counts_what_is_served_refused_and_failed() {
     ]);
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(streams.to_string().as_bytes()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let load = Command::new(PROGRAM)
         .arg("load")
         .arg(file.path())
+        .arg("--journal")
+        .arg(folder.path())
+        .env("POD_NAME", "load-7")
         .args(["--duration", "4", "--control", &control.to_string()])
         .stdout(Stdio::piped())
         .spawn()
@@ -200,4 +204,17 @@ fn load_counts_what_is_served_refused_and_failed() {
         assert!(failed > 5, "{stream}: {last}");
         assert_eq!(ids.len() as u64, failed, "{stream}: each failure is told once");
     }
+    let journal = std::fs::read_to_string(folder.path().join("load-7.jsonl")).unwrap();
+    let noted: Vec<Value> = journal
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let failures = noted.iter().filter(|line| line["outcome"].is_string());
+    assert_eq!(failures.count(), told.len(), "the journal has every failure");
+    let end = noted.last().unwrap();
+    assert_eq!((&end["ended"], &end["open"]), (&json!(true), &json!(0)));
+    for (stream, count) in last["streams"].as_object().unwrap() {
+        assert_eq!(end["sent"][stream], count["sent"], "{stream}");
+    }
+    assert!(end["refusals"]["403"].as_u64().unwrap() > 10, "{end}");
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 /// A stream, as its file says.
@@ -32,6 +33,9 @@ pub struct Stream {
     new_connection: bool,
     #[serde(default)]
     expect: Expected,
+    /// The version that must answer; any, if there is none.
+    #[serde(default)]
+    version: Option<String>,
 }
 
 fn get() -> String {
@@ -59,7 +63,8 @@ enum Expected {
     /// Served.
     #[default]
     Served,
-    /// Refused by a policy.
+    /// Refused by a policy, in whichever way a client gets to know: 403, a connection that is closed or not made, or
+    /// the 503 that its own proxy makes of it. What counts is that it was not served.
     Refused,
     /// This status of HTTP.
     Status(u16),
@@ -69,7 +74,8 @@ enum Expected {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     Served(Option<String>),
-    Refused,
+    /// 401, 403, or what gRPC has for them.
+    Refused(String),
     Status(u16),
     Nothing(String),
 }
@@ -117,16 +123,21 @@ impl Stream {
 }
 
 impl Sender {
-    /// Sends at the stream's rate, however long answers take: a request that hangs holds up no other.
-    pub async fn send_forever(self, counts: Arc<Counts>) {
+    /// Sends at the stream's rate until told to end, however long answers take: a request that hangs holds up no
+    /// other.
+    pub async fn send(self, counts: Arc<Counts>, mut ending: watch::Receiver<bool>) {
         let mut clock = tokio::time::interval(Duration::from_secs_f64(1.0 / self.stream.rate));
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pod = std::env::var("POD_NAME").unwrap_or_default();
         let sender = Arc::new(self);
         for number in 0_u64.. {
-            clock.tick().await;
+            tokio::select! {
+                _ = clock.tick() => {}
+                _ = ending.wait_for(|ending| *ending) => return,
+            }
             let id = format!("{pod}/{}/{number}", sender.stream.name);
             let (sender, counts) = (Arc::clone(&sender), Arc::clone(&counts));
+            counts.begin();
             tokio::spawn(async move { sender.send_and_count(&id, &counts).await });
         }
     }
@@ -135,19 +146,20 @@ impl Sender {
         let begun = Instant::now();
         let seen = self.send_one(id).await;
         let latency = begun.elapsed();
-        let outcome = judge(self.stream.expect, &seen);
-        counts.add(&self.stream.name, &outcome, latency);
-        if !matches!(outcome, Outcome::Expected(_)) {
-            crate::print(&json!({
-                "time": rfc3339(SystemTime::now()),
+        let outcome = judge(self.stream.expect, self.stream.version.as_deref(), &seen);
+        counts.add(&self.stream.name, &outcome, latency, || {
+            let now = SystemTime::now();
+            json!({
+                "time": rfc3339(now),
+                "at": unix_millis(now),
                 "stream": self.stream.name,
                 "id": id,
                 "expected": format!("{:?}", self.stream.expect),
                 "seen": format!("{seen:?}"),
                 "outcome": format!("{outcome:?}"),
                 "latency_ms": latency.as_secs_f64() * 1000.0,
-            }));
-        }
+            })
+        });
     }
 
     async fn send_one(&self, id: &str) -> Seen {
@@ -159,8 +171,6 @@ impl Sender {
         };
         match (answer, self.stream.protocol) {
             (Ok(answer), protocol) => read(&answer, protocol),
-            // A node proxy refuses a connection by closing it: there is no status in TCP.
-            (Err(Failure::Closed(_)), Protocol::Tcp) => Seen::Refused,
             (Err(error), _) => Seen::Nothing(error.kind().to_owned()),
         }
     }
@@ -205,7 +215,8 @@ fn read(answer: &Value, protocol: Protocol) -> Seen {
     match (number("status"), number("grpc_status"), protocol) {
         (_, _, Protocol::Tcp) | (Some(101), ..) | (Some(200), Some(0), _) => served(),
         // PERMISSION_DENIED and UNAUTHENTICATED.
-        (Some(200), Some(7 | 16), _) | (Some(401 | 403), ..) => Seen::Refused,
+        (Some(200), Some(code @ (7 | 16)), _) => Seen::Refused(format!("grpc {code}")),
+        (Some(status @ (401 | 403)), ..) => Seen::Refused(status.to_string()),
         (Some(200), Some(code), _) => Seen::Nothing(format!("grpc {code}")),
         (Some(200..=299), ..) => served(),
         (Some(status), ..) => Seen::Status(status),
@@ -213,21 +224,37 @@ fn read(answer: &Value, protocol: Protocol) -> Seen {
     }
 }
 
-fn judge(expected: Expected, seen: &Seen) -> Outcome {
+fn judge(expected: Expected, version: Option<&str>, seen: &Seen) -> Outcome {
     match (expected, seen) {
-        (Expected::Served, Seen::Served(version)) => Outcome::Expected(version.clone()),
-        (Expected::Refused, Seen::Refused) => Outcome::Expected(None),
+        (Expected::Served, Seen::Served(by)) if version.is_none() || version == by.as_deref() => {
+            Outcome::Expected(by.clone())
+        }
+        (Expected::Served, Seen::Served(by)) => {
+            Outcome::Failed(format!("version {}", by.as_deref().unwrap_or_default()))
+        }
+        (Expected::Refused, Seen::Refused(how)) => Outcome::Refused(how.clone()),
+        (Expected::Refused, Seen::Status(status @ 502..=504)) => Outcome::Refused(status.to_string()),
+        // The last one is UNAVAILABLE: what a 503 is in gRPC.
+        (Expected::Refused, Seen::Nothing(how)) if matches!(&**how, "closed" | "connect" | "grpc 14") => {
+            Outcome::Refused(how.clone())
+        }
         (Expected::Status(wanted), Seen::Status(status)) if wanted == *status => Outcome::Expected(None),
         (Expected::Refused, Seen::Served(_)) => Outcome::WronglyAdmitted,
-        (_, Seen::Refused) => Outcome::WronglyRefused,
+        (_, Seen::Refused(_)) => Outcome::WronglyRefused,
         (_, Seen::Served(_)) => Outcome::Failed("served".to_owned()),
         (_, Seen::Status(status)) => Outcome::Failed(status.to_string()),
         (_, Seen::Nothing(kind)) => Outcome::Failed(kind.clone()),
     }
 }
 
+/// Milliseconds since 1970.
+pub fn unix_millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The time in RFC 3339, UTC, with milliseconds.
-fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(i64::try_from(days).unwrap_or_default());
@@ -261,39 +288,30 @@ mod tests {
     #[test]
     fn outcomes_are_told_apart() {
         let served = Seen::Served(Some("v1".to_owned()));
-        for (expected, seen, outcome) in [
-            (
-                Expected::Served,
-                served.clone(),
-                Outcome::Expected(Some("v1".to_owned())),
-            ),
-            (Expected::Served, Seen::Refused, Outcome::WronglyRefused),
-            (
-                Expected::Served,
-                Seen::Status(503),
-                Outcome::Failed("503".to_owned()),
-            ),
-            (
-                Expected::Served,
-                Seen::Nothing("connect".to_owned()),
-                Outcome::Failed("connect".to_owned()),
-            ),
-            (Expected::Refused, Seen::Refused, Outcome::Expected(None)),
+        let nothing = |kind: &str| Seen::Nothing(kind.to_owned());
+        let failed = |kind: &str| Outcome::Failed(kind.to_owned());
+        let refusal = |how: &str| Outcome::Refused(how.to_owned());
+        let forbidden = Seen::Refused("403".to_owned());
+        let expected = Outcome::Expected(Some("v1".to_owned()));
+        for (wanted, seen, outcome) in [
+            (Expected::Served, served.clone(), expected.clone()),
+            (Expected::Served, forbidden.clone(), Outcome::WronglyRefused),
+            (Expected::Served, Seen::Status(503), failed("503")),
+            (Expected::Served, nothing("connect"), failed("connect")),
+            (Expected::Served, nothing("closed"), failed("closed")),
+            (Expected::Refused, forbidden, refusal("403")),
+            (Expected::Refused, nothing("closed"), refusal("closed")),
+            (Expected::Refused, Seen::Status(503), refusal("503")),
+            (Expected::Refused, Seen::Status(404), failed("404")),
             (Expected::Refused, served.clone(), Outcome::WronglyAdmitted),
-            (
-                Expected::Refused,
-                Seen::Nothing("timeout".to_owned()),
-                Outcome::Failed("timeout".to_owned()),
-            ),
+            (Expected::Refused, nothing("timeout"), failed("timeout")),
             (Expected::Status(301), Seen::Status(301), Outcome::Expected(None)),
-            (
-                Expected::Status(301),
-                served,
-                Outcome::Failed("served".to_owned()),
-            ),
+            (Expected::Status(301), served.clone(), failed("served")),
         ] {
-            assert_eq!(judge(expected, &seen), outcome, "{expected:?} {seen:?}");
+            assert_eq!(judge(wanted, None, &seen), outcome, "{wanted:?} {seen:?}");
         }
+        assert_eq!(judge(Expected::Served, Some("v1"), &served), expected);
+        assert_eq!(judge(Expected::Served, Some("v2"), &served), failed("version v1"));
     }
 
     #[test]
