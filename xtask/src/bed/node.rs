@@ -16,6 +16,8 @@ const OWN_FOLDERS: &[(&str, &str)] = &[
     ("log", "/var/log"),
     ("kubelet", "/var/lib/kubelet"),
     ("containerd", "/var/lib/containerd"),
+    // Addresses of pods: left behind, they would be missing in the next cluster.
+    ("cni", "/var/lib/cni"),
     ("cni-config", "/etc/cni/net.d"),
     ("cni-bin", "/opt/cni/bin"),
 ];
@@ -89,6 +91,7 @@ pub fn remove_traces(node: Node) {
         "/etc/cni",
         "/opt/cni/bin",
         "/opt/cni",
+        "/var/lib/cni",
         "/var/lib/kubelet",
     ] {
         let _ = fs::remove_dir(path);
