@@ -1,6 +1,8 @@
-//! Tasks of the developers: `cargo xtask bed …`.
+//! Tasks of the developers: `cargo xtask bed …`, `cargo xtask dist`.
 
 mod bed;
+mod cargo;
+mod dist;
 
 use clap::{Parser, Subcommand};
 
@@ -17,10 +19,13 @@ enum Task {
     /// A real cluster on this machine: Kubernetes, Istio, Envoy.
     #[command(subcommand)]
     Bed(bed::Command),
+    /// `mesh-migrate` with mesh-proxy and mesh-agent inside, in target/dist.
+    Dist,
 }
 
 fn main() -> miette::Result<()> {
     match Arguments::parse().task {
         Task::Bed(command) => bed::run(&command),
+        Task::Dist => dist::run(),
     }
 }

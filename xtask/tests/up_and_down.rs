@@ -13,7 +13,7 @@ use bed::{Bed, eventually};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Long enough for a half of everything to be there, too short for all of it.
 const KILLED_AFTER: Duration = Duration::from_secs(14);
@@ -113,6 +113,11 @@ fn a_bed_comes_up_after_a_killed_start_and_leaves_nothing() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    // Programs that are old are built first, which takes as long as it takes.
+    let patience = Instant::now() + Duration::from_secs(900);
+    while machine() == before && Instant::now() < patience {
+        std::thread::sleep(Duration::from_secs(1));
+    }
     std::thread::sleep(KILLED_AFTER);
     killed.kill().unwrap();
     killed.wait().unwrap();

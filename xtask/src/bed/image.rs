@@ -1,58 +1,44 @@
-//! Images written from files: OCI archives of one layer, the same bytes for the same files.
+//! Images of the bed, written from files of this machine.
 
 use super::shell::{self, words};
-use miette::{IntoDiagnostic, Result, WrapErr};
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
+use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use oci::{Content, Layer};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 /// What an image holds and how it is started.
-pub struct Image {
-    /// The full name, with its tag.
-    pub name: String,
-    /// Where in the image, what: ordered, so that the archive is.
-    pub files: BTreeMap<PathBuf, Content>,
-    /// The program and its first arguments.
-    pub entrypoint: Vec<String>,
-    /// Numeric, as `runAsNonRoot` demands.
-    pub user: u32,
-}
-
-/// What lies at a path of an image.
-pub enum Content {
-    /// A copy of this file, executable or not as that is.
-    File(PathBuf),
-    /// A link to another path of the image.
-    Link(PathBuf),
-    /// A folder that everyone may write to.
-    Folder,
-}
+pub struct Image(pub oci::Image);
 
 impl Image {
     /// An image with nothing in it yet.
-    pub fn new(name: &str, entrypoint: &[&str], user: u32) -> Self {
+    pub fn new(name: &str, entrypoint: &[&str], user: u32) -> Result<Self> {
         use bed::layout::{IMAGE_HUB, IMAGE_TAG};
-        Self {
+        let architecture = oci::architecture(std::env::consts::ARCH)
+            .ok_or_else(|| miette!("there are no images for {}", std::env::consts::ARCH))?;
+        Ok(Self(oci::Image {
             name: format!("{IMAGE_HUB}/{name}:{IMAGE_TAG}"),
+            architecture,
             files: BTreeMap::from([(PathBuf::from("tmp"), Content::Folder)]),
             entrypoint: entrypoint.iter().map(ToString::to_string).collect(),
             user,
-        }
+            annotations: BTreeMap::new(),
+        }))
     }
 
     /// Adds a file.
     pub fn file(mut self, at: &str, from: impl Into<PathBuf>) -> Self {
-        self.files
+        self.0
+            .files
             .insert(at.trim_start_matches('/').into(), Content::File(from.into()));
         self
     }
 
     /// Adds a folder that everyone may write to.
     pub fn folder(mut self, at: &str) -> Self {
-        self.files
+        self.0
+            .files
             .insert(at.trim_start_matches('/').into(), Content::Folder);
         self
     }
@@ -80,17 +66,18 @@ impl Image {
             .into_diagnostic()
             .wrap_err_with(|| format!("{} is not there", path.display()))?;
         let at = path.strip_prefix("/").unwrap_or(path);
-        self.files.insert(at.to_owned(), Content::File(real));
+        self.0.files.insert(at.to_owned(), Content::File(real));
         Ok(())
     }
 
     /// Writes the archive, unless one of the same files is there.
     pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         let short = self
+            .0
             .name
             .rsplit('/')
             .next()
-            .unwrap_or(&self.name)
+            .unwrap_or(&self.0.name)
             .replace(':', "-");
         let archive = folder.join(format!("{short}.tar"));
         let stamp = folder.join(format!("{short}.stamp"));
@@ -102,10 +89,9 @@ impl Image {
         let _ = fs::remove_file(&stamp);
         let new = folder.join(format!("{short}.new"));
         let layer = folder.join(format!("{short}.layer"));
-        self.write_layer(&layer)
-            .and_then(|()| self.write_archive(&layer, &new))
+        self.write_archive(&layer, &new)
             .into_diagnostic()
-            .wrap_err_with(|| format!("the image {} cannot be written", self.name))?;
+            .wrap_err_with(|| format!("the image {} cannot be written", self.0.name))?;
         fs::remove_file(&layer).into_diagnostic()?;
         // An archive that is cut off must not pass for a whole one.
         fs::rename(&new, &archive).into_diagnostic()?;
@@ -115,8 +101,8 @@ impl Image {
 
     /// All sources with their sizes and times: equal exactly if the archive would be.
     fn made_of(&self) -> Result<String> {
-        let mut text = format!("{} {:?} {}\n", self.name, self.entrypoint, self.user);
-        for (at, content) in &self.files {
+        let mut text = format!("{} {:?} {}\n", self.0.name, self.0.entrypoint, self.0.user);
+        for (at, content) in &self.0.files {
             let source = match content {
                 Content::File(from) => {
                     let about = fs::metadata(from)
@@ -125,6 +111,7 @@ impl Image {
                     let changed = about.modified().into_diagnostic()?;
                     format!("{} {} {changed:?}", from.display(), about.len())
                 }
+                Content::Program(_) => return Err(miette!("{} has no time", at.display())),
                 Content::Link(to) => format!("-> {}", to.display()),
                 Content::Folder => "folder".to_owned(),
             };
@@ -133,118 +120,11 @@ impl Image {
         Ok(text)
     }
 
-    fn write_layer(&self, path: &Path) -> io::Result<()> {
-        let mut tar = tar::Builder::new(BufWriter::new(File::create(path)?));
-        for (at, content) in &self.files {
-            let mut header = tar::Header::new_gnu();
-            header.set_mtime(0);
-            match content {
-                Content::File(from) => {
-                    let mut file = File::open(from)?;
-                    let about = file.metadata()?;
-                    header.set_size(about.len());
-                    header.set_mode(if is_executable(&about) { 0o755 } else { 0o644 });
-                    tar.append_data(&mut header, at, &mut file)?;
-                }
-                Content::Link(to) => {
-                    header.set_entry_type(tar::EntryType::Symlink);
-                    header.set_size(0);
-                    header.set_mode(0o777);
-                    tar.append_link(&mut header, at, to)?;
-                }
-                Content::Folder => {
-                    header.set_entry_type(tar::EntryType::Directory);
-                    header.set_size(0);
-                    header.set_mode(0o777);
-                    tar.append_data(&mut header, at, io::empty())?;
-                }
-            }
-        }
-        tar.into_inner()?.flush()
-    }
-
     fn write_archive(&self, layer: &Path, path: &Path) -> io::Result<()> {
-        let layer_digest = digest_of_file(layer)?;
-        let config = json!({
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {
-                "Entrypoint": self.entrypoint,
-                "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-                "User": self.user.to_string(),
-                "WorkingDir": "/",
-            },
-            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
-        })
-        .to_string();
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": descriptor("application/vnd.oci.image.config.v1+json", &digest(&config), config.len() as u64),
-            "layers": [descriptor(
-                "application/vnd.oci.image.layer.v1.tar",
-                &layer_digest,
-                fs::metadata(layer)?.len(),
-            )],
-        })
-        .to_string();
-        let mut of_manifest = descriptor(
-            "application/vnd.oci.image.manifest.v1+json",
-            &digest(&manifest),
-            manifest.len() as u64,
-        );
-        of_manifest["annotations"] = json!({"io.containerd.image.name": self.name});
-        let index = json!({"schemaVersion": 2, "manifests": [of_manifest]}).to_string();
-
-        let mut tar = tar::Builder::new(BufWriter::new(File::create(path)?));
-        append(&mut tar, "oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        append(&mut tar, "index.json", &index)?;
-        append(
-            &mut tar,
-            &format!("blobs/sha256/{}", digest(&manifest)),
-            &manifest,
-        )?;
-        append(&mut tar, &format!("blobs/sha256/{}", digest(&config)), &config)?;
-        let mut header = tar::Header::new_gnu();
-        header.set_size(fs::metadata(layer)?.len());
-        header.set_mode(0o644);
-        tar.append_data(
-            &mut header,
-            format!("blobs/sha256/{layer_digest}"),
-            File::open(layer)?,
-        )?;
-        tar.into_inner()?.flush()
+        self.0.write_layer(BufWriter::new(File::create(layer)?))?;
+        let packed = self.0.around(Layer::of_file(layer.to_owned())?);
+        oci::archive(&[packed], BufWriter::new(File::create(path)?))
     }
-}
-
-fn append(tar: &mut tar::Builder<impl Write>, name: &str, text: &str) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    tar.append_data(&mut header, name, text.as_bytes())
-}
-
-fn descriptor(media_type: &str, digest: &str, size: u64) -> serde_json::Value {
-    json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": size})
-}
-
-fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text))
-}
-
-fn digest_of_file(path: &Path) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hash)?;
-    Ok(hex(&hash.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn is_executable(about: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    about.permissions().mode() & 0o111 != 0
 }
 
 /// What the dynamic loader would load for a program: the loader itself included; nothing for a static one.

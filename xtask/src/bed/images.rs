@@ -1,9 +1,10 @@
 //! The images of the bed: what each holds.
 
-use super::image::{Content, Image};
+use super::image::Image;
 use super::{node, shell, tools};
 use bed::layout::{Layout, Node};
 use miette::{IntoDiagnostic, Result};
+use oci::Content;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -45,13 +46,16 @@ pub fn import(layout: &Layout, on: Node, archives: &[PathBuf]) -> Result<()> {
 fn all(layout: &Layout, istio: &str) -> Result<Vec<Image>> {
     let static_program = |image: &str, program: &str, user| {
         let at = format!("/{program}");
-        Image::new(image, &[&at], user).file(&at, layout.program(program))
+        Ok::<_, miette::Report>(Image::new(image, &[&at], user)?.file(&at, layout.program(program)))
     };
     Ok(vec![
-        static_program("pause", "pause", 65535),
-        static_program("dns", "dns", 65535),
-        static_program("workload", "mesh-workload", 1000),
-        Image::new("pilot", &["/usr/local/bin/pilot-discovery"], ISTIO_USER).file(
+        static_program("pause", "pause", 65535)?,
+        static_program("dns", "dns", 65535)?,
+        static_program("workload", "mesh-workload", 1000)?,
+        static_program("ztunnel", "mesh-proxy", 0)?,
+        static_program("mesh-proxy", "mesh-proxy", 0)?,
+        static_program("mesh-agent", "mesh-agent", 0)?,
+        Image::new("pilot", &["/usr/local/bin/pilot-discovery"], ISTIO_USER)?.file(
             "/usr/local/bin/pilot-discovery",
             layout.program("pilot-discovery"),
         ),
@@ -64,7 +68,7 @@ fn all(layout: &Layout, istio: &str) -> Result<Vec<Image>> {
 fn proxy(layout: &Layout, istio: &str) -> Result<Image> {
     let module = tools::module_folder(&format!("istio-{istio}"), "istio.io/istio")?;
     let envoy = layout.program("envoy-stock");
-    let image = Image::new("proxyv2", &["/usr/local/bin/pilot-agent"], ISTIO_USER)
+    let image = Image::new("proxyv2", &["/usr/local/bin/pilot-agent"], ISTIO_USER)?
         .file("/usr/local/bin/pilot-agent", layout.program("pilot-agent"))
         .file("/usr/local/bin/envoy", layout.program("xds-relay"))
         .file("/usr/local/bin/envoy-stock", &envoy)
@@ -80,7 +84,7 @@ fn proxy(layout: &Layout, istio: &str) -> Result<Image> {
 
 /// Istio's `install-cni`.
 fn cni(layout: &Layout) -> Result<Image> {
-    let image = Image::new("install-cni", &["/usr/local/bin/install-cni"], 0)
+    let image = Image::new("install-cni", &["/usr/local/bin/install-cni"], 0)?
         .file("/usr/local/bin/install-cni", layout.program("install-cni"))
         .file("/opt/cni/bin/istio-cni", layout.program("istio-cni"));
     with_iptables(image)?.program_of_machine("/usr/sbin/nft")
@@ -99,7 +103,7 @@ fn with_iptables(image: Image) -> Result<Image> {
         for family in ["iptables", "ip6tables"] {
             for deed in ["", "-save", "-restore"] {
                 let at = Path::new("usr/sbin").join(format!("{family}{kind}{deed}"));
-                image.files.insert(at, Content::Link(program.into()));
+                image.0.files.insert(at, Content::Link(program.into()));
             }
         }
     }
@@ -107,7 +111,8 @@ fn with_iptables(image: Image) -> Result<Image> {
     for extension in fs::read_dir(extensions).into_diagnostic()? {
         let path = extension.into_diagnostic()?.path();
         let at = path.strip_prefix("/").unwrap_or(&path).to_owned();
-        image.files.insert(at, Content::File(path));
+        image.0.files.insert(at, Content::File(path));
     }
-    Ok(image)
+    // kube-proxy's rules choose between endpoints by it, and the agent reads all rules of the node.
+    image.libraries_of(&extensions.join("libxt_statistic.so"))
 }

@@ -40,13 +40,44 @@ impl Profile {
     }
 }
 
+/// Who redirects the pods of ambient mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Agent {
+    /// Istio's own.
+    IstioCni,
+    /// Ours.
+    MeshAgent,
+}
+
+impl fmt::Display for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Agent {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::IstioCni => "istio-cni",
+            Self::MeshAgent => "mesh-agent",
+        }
+    }
+
+    const fn daemon_set(self) -> &'static str {
+        match self {
+            Self::IstioCni => "daemonset/istio-cni-node",
+            Self::MeshAgent => "daemonset/mesh-agent",
+        }
+    }
+}
+
 /// DNS for the pods.
 pub fn dns(layout: &Layout) -> Result<()> {
     apply(layout, &manifest("dns.yaml")?)
 }
 
 /// The standard channel of the Gateway API, and what `istioctl` generates.
-pub fn istio(layout: &Layout, release: &str, profile: Profile) -> Result<()> {
+pub fn istio(layout: &Layout, release: &str, profile: Profile, agent: Agent) -> Result<()> {
     let gateway_api = tools::module_folder(&format!("istio-{release}"), "sigs.k8s.io/gateway-api")?;
     let mut crds = kubectl(layout);
     crds.args(["apply", "--server-side", "--filename"])
@@ -64,20 +95,41 @@ pub fn istio(layout: &Layout, release: &str, profile: Profile) -> Result<()> {
         format!("profile={}", profile.of_istio()),
         format!("hub={IMAGE_HUB}"),
         format!("tag={IMAGE_TAG}"),
-        // A node proxy is not to be had from any registry: ours takes its place where there is one.
-        "components.ztunnel.enabled=false".to_owned(),
     ] {
         generate.arg("--set").arg(value);
     }
-    apply(layout, &shell::run(&mut generate)?)
+    let ours = profile == Profile::Ambient && agent == Agent::MeshAgent;
+    if ours {
+        for component in ["cni", "ztunnel"] {
+            generate
+                .arg("--set")
+                .arg(format!("components.{component}.enabled=false"));
+        }
+    }
+    apply(layout, &shell::run(&mut generate)?)?;
+    if ours {
+        apply(layout, &own_data_plane()?)?;
+    }
+    Ok(())
+}
+
+/// What a user would apply, with the images of the bed.
+fn own_data_plane() -> Result<String> {
+    let mut manifests = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    manifests
+        .args(["run", "--quiet", "--locked", "--package=mesh-migrate", "--"])
+        .args(["payload", "manifests", "--hub", IMAGE_HUB, "--tag", IMAGE_TAG])
+        .current_dir(crate::cargo::source());
+    shell::run(&mut manifests)
 }
 
 /// Waits for everything that `dns` and `istio` brought.
-pub fn wait(layout: &Layout, profile: Profile) -> Result<()> {
+pub fn wait(layout: &Layout, profile: Profile, agent: Agent) -> Result<()> {
     rollout(layout, "kube-system", "deployment/coredns")?;
     rollout(layout, "istio-system", "deployment/istiod")?;
     if profile == Profile::Ambient {
-        rollout(layout, "istio-system", "daemonset/istio-cni-node")?;
+        rollout(layout, "istio-system", agent.daemon_set())?;
+        rollout(layout, "istio-system", "daemonset/ztunnel")?;
     }
     let mut classes = kubectl(layout);
     classes.args([
@@ -97,7 +149,7 @@ fn rollout(layout: &Layout, namespace: &str, what: &str) -> Result<()> {
 }
 
 fn path(name: &str) -> std::path::PathBuf {
-    tools::source().join("tests/bed/manifests").join(name)
+    crate::cargo::source().join("tests/bed/manifests").join(name)
 }
 
 fn manifest(name: &str) -> Result<String> {

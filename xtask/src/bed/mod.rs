@@ -14,7 +14,7 @@ mod tools;
 
 use bed::layout::{Layout, Node};
 use clap::{Args, Subcommand};
-use install::Profile;
+use install::{Agent, Profile};
 use miette::{IntoDiagnostic, Result, miette};
 use serde_json::{Value, json};
 use std::fs;
@@ -39,10 +39,7 @@ pub enum Command {
         part: Option<String>,
     },
     /// Run the tests that need the bed; what fails is run once more, alone, and told apart.
-    Test {
-        /// Given to the tests: a filter, or flags of the test runner.
-        arguments: Vec<String>,
-    },
+    Test(test::Test),
 }
 
 /// What `up` brings up.
@@ -57,6 +54,9 @@ pub struct Up {
     /// Istio for sidecars alone, or for both modes.
     #[arg(long, value_enum, default_value_t = Profile::Ambient)]
     profile: Profile,
+    /// Who redirects the pods of ambient mode.
+    #[arg(long, value_enum, default_value_t = Agent::IstioCni)]
+    agent: Agent,
 }
 
 fn pinned_release(text: &str) -> Result<String, String> {
@@ -79,7 +79,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Status => status(&layout),
         Command::Reset => reset(&layout),
         Command::Logs { part } => logs(&layout, part.as_deref()),
-        Command::Test { arguments } => test::run(arguments),
+        Command::Test(test) => test::run(test),
     }
 }
 
@@ -91,7 +91,12 @@ fn bring_up(layout: &Layout, up: &Up) -> Result<()> {
         .clone()
         .or_else(newest)
         .ok_or_else(|| miette!("no release of Istio is pinned"))?;
-    let wanted = json!({"nodes": up.nodes, "istio": istio, "profile": up.profile.to_string()});
+    let wanted = json!({
+        "nodes": up.nodes,
+        "istio": istio,
+        "profile": up.profile.to_string(),
+        "agent": up.agent.to_string(),
+    });
     tools::provide(layout, &istio)?;
     if state(layout).is_some_and(|state| state == wanted) && unwell(layout).is_empty() {
         return refresh(layout, up.nodes, &istio);
@@ -114,13 +119,13 @@ fn bring_up(layout: &Layout, up: &Up) -> Result<()> {
         }
         eprint_step("installing DNS and Istio");
         install::dns(layout)?;
-        install::istio(layout, &istio, up.profile)?;
+        install::istio(layout, &istio, up.profile, up.agent)?;
         for node in nodes {
             node.join().map_err(|_| miette!("an import panicked"))??;
         }
         Ok::<_, miette::Report>(())
     })?;
-    install::wait(layout, up.profile)?;
+    install::wait(layout, up.profile, up.agent)?;
     shell::write(&layout.state(), wanted.to_string())?;
     eprint_step(&format!(
         "is up after {:.0} s ({:.0} s of it for programs); use it with\n  export KUBECONFIG={}",

@@ -1,6 +1,7 @@
 //! The programs that the bed is made of: found, or fetched and built.
 
 use super::shell::{self, words};
+use crate::cargo::{self, source};
 use bed::layout::Layout;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use std::fs;
@@ -31,13 +32,6 @@ struct Module<'a> {
     folder: &'a str,
     linker_flags: String,
     packages: &'a [&'a str],
-}
-
-/// The root of the source tree.
-pub fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(PathBuf::new, Path::to_owned)
 }
 
 /// The releases of Istio that the bed can run: each is a folder `istio-RELEASE` of pinned modules.
@@ -90,6 +84,14 @@ pub fn provide(layout: &Layout, istio: &str) -> Result<()> {
     build(
         layout,
         &Module {
+            folder: "registry",
+            linker_flags: String::new(),
+            packages: &["."],
+        },
+    )?;
+    build(
+        layout,
+        &Module {
             folder: &format!("istio-{istio}"),
             linker_flags: format!(
                 "-X istio.io/istio/pkg/version.buildVersion={istio}.0 -X istio.io/istio/pkg/version.buildStatus=Clean"
@@ -105,7 +107,7 @@ pub fn provide(layout: &Layout, istio: &str) -> Result<()> {
     )?;
     build_relay(layout)?;
     install_envoy(layout)?;
-    build_workload(layout)
+    build_own(layout)
 }
 
 /// The folder of a module that a pinned one requires.
@@ -205,25 +207,12 @@ fn install_envoy(layout: &Layout) -> Result<()> {
     shell::write(&stamp, pinned)
 }
 
-/// The sample mesh's program, static, so that its image holds nothing else.
-fn build_workload(layout: &Layout) -> Result<()> {
-    let target = "x86_64-unknown-linux-gnu";
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--package=mesh-workload",
-            "--target",
-            target,
-        ])
-        .current_dir(source())
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
-    shell::run(&mut command)?;
-    let built = source().join("target").join(target).join("release/mesh-workload");
-    copy_if_changed(&built, &layout.program("mesh-workload"))
+/// Our own programs for pods, static, so that their images hold nothing else.
+fn build_own(layout: &Layout) -> Result<()> {
+    for program in ["mesh-workload", "mesh-proxy", "mesh-agent"] {
+        copy_if_changed(&cargo::static_program(program)?, &layout.program(program))?;
+    }
+    Ok(())
 }
 
 /// Keeps the time of a file that stays the same, by which images are known to be fresh.
