@@ -1,7 +1,7 @@
 //! Runs reading, precheck and convert over every file of a folder, each on its own, and prints what became of it
 //! as Markdown: `cargo run --release --example corpus -- FOLDER > docs/corpus.md`.
 
-use mesh_migrate::convert::{Disposition, assumed_services, convert};
+use mesh_migrate::convert::{Disposition, Options, assumed_services, convert};
 use mesh_migrate::input::files::read;
 use mesh_migrate::input::{DocumentKind, Input};
 use mesh_migrate::precheck::{load_rules, precheck};
@@ -103,7 +103,7 @@ fn judge(
 ) -> (&'static str, String) {
     let input = read(&[path.to_owned()]);
     let judged = precheck(&input.mesh, rules);
-    let conversion = convert(&input.mesh);
+    let conversion = convert(&input.mesh, Options::of(&input.mesh));
     for outcome in &conversion.outcomes {
         kinds.entry(outcome.id.kind.to_string()).or_default()[column(outcome.disposition)] += 1;
     }
@@ -167,7 +167,7 @@ fn converted_with_folder(files: &[PathBuf]) -> BTreeSet<PathBuf> {
             .collect();
         let mesh = read(&inside).mesh;
         let assumed = assumed_services(&mesh);
-        let conversion = convert(&mesh.with_services(assumed));
+        let conversion = convert(&mesh.with_services(assumed), Options::default());
         let outcomes = conversion
             .outcomes
             .iter()

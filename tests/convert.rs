@@ -2,18 +2,53 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 
-use mesh_migrate::convert::{Conversion, assumed_services, convert};
+use mesh_migrate::convert::{Conversion, Options, assumed_services, convert};
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
 use std::fmt::Write as _;
 use std::path::Path;
 
-fn read(path: &Path) -> Input {
-    let content = std::fs::read_to_string(path).unwrap();
-    read_texts(&[Text {
-        name: "input.yaml".into(),
-        content,
-    }])
+/// A file and the flags of `convert` in its first line, as `# options: --istio 1.31`.
+struct Case {
+    input: Input,
+    options: Options,
+}
+
+impl Case {
+    fn read(path: &Path) -> Self {
+        Self::of(std::fs::read_to_string(path).unwrap())
+    }
+
+    fn of(content: String) -> Self {
+        let flags = content
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("# options: "));
+        let mut options = Options::default();
+        let mut words = flags.unwrap_or_default().split_whitespace();
+        while let Some(flag) = words.next() {
+            match flag {
+                "--assume-services" => {}
+                "--istio" => options.istio = words.next().unwrap().parse().unwrap(),
+                "--gateway-api" => options.gateway_api = words.next().unwrap().parse().unwrap(),
+                other => panic!("no option of a case is called {other}"),
+            }
+        }
+        let assume = flags.is_some_and(|flags| flags.contains("--assume-services"));
+        let mut input = read_texts(&[Text {
+            name: "input.yaml".into(),
+            content,
+        }]);
+        if assume {
+            let assumed = assumed_services(&input.mesh);
+            input.mesh = input.mesh.with_services(assumed);
+        }
+        Self { input, options }
+    }
+
+    fn convert(&self) -> Conversion {
+        convert(&self.input.mesh, self.options)
+    }
 }
 
 fn shown(input: &Input, conversion: &Conversion) -> String {
@@ -53,16 +88,9 @@ fn shown(input: &Input, conversion: &Conversion) -> String {
 #[test]
 fn every_case_has_its_answer() {
     insta::glob!("../testdata/convert", "*.yaml", |path| {
-        let mut input = read(path);
-        if path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("assumed-"))
-        {
-            let assumed = assumed_services(&input.mesh);
-            input.mesh = input.mesh.with_services(assumed);
-        }
+        let case = Case::read(path);
         insta::with_settings!({ snapshot_path => "../testdata/convert", prepend_module_to_snapshot => false, omit_expression => true }, {
-            insta::assert_snapshot!(shown(&input, &convert(&input.mesh)));
+            insta::assert_snapshot!(shown(&case.input, &case.convert()));
         });
     });
 }
@@ -75,16 +103,12 @@ fn converting_the_output_again_changes_nothing() {
         .filter(|e| e.path().extension().is_some_and(|e| e == "yaml"))
     {
         let original = std::fs::read_to_string(entry.path()).unwrap();
-        let first = convert(&read(&entry.path()).mesh);
+        let first = Case::read(&entry.path()).convert();
         let mut both = original;
         for change in &first.changes {
             write!(both, "\n---\n{}", change.after.text()).unwrap();
         }
-        let input = read_texts(&[Text {
-            name: "both.yaml".into(),
-            content: both,
-        }]);
-        let second = convert(&input.mesh);
+        let second = Case::of(both).convert();
         let new: Vec<String> = second.changes.iter().map(|c| c.id.to_string()).collect();
         assert_eq!(new, Vec::<String>::new(), "{}", entry.path().display());
     }
@@ -113,10 +137,6 @@ spec:
 ";
     for (weight, new) in [("1", 0), ("0", 1)] {
         let content = format!("{source}{}", stored.replace("WEIGHT", weight));
-        let input = read_texts(&[Text {
-            name: "both.yaml".into(),
-            content,
-        }]);
-        assert_eq!(convert(&input.mesh).changes.len(), new, "weight {weight}");
+        assert_eq!(Case::of(content).convert().changes.len(), new, "weight {weight}");
     }
 }

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 
-use mesh_migrate::convert::{Conversion, Disposition, convert};
+use mesh_migrate::convert::{Conversion, Disposition, Options, convert};
 use mesh_migrate::input::files::{Text, read_texts};
 use model::security::AuthorizationPolicy;
 use model::{Kind, Mesh, Node};
@@ -318,7 +318,7 @@ proptest! {
     #[test]
     fn routes_decide_alike(rules in prop::collection::vec(http_rule(), 1..7)) {
         let mesh = mesh(&routed_mesh(&rules));
-        let conversion = convert(&mesh);
+        let conversion = convert(&mesh, Options::default());
         if conversion.changes.is_empty() {
             return Ok(());
         }
@@ -335,7 +335,7 @@ proptest! {
         route in prop::option::weighted(0.4, 0..2u8),
     ) {
         let mesh = mesh(&guarded_mesh(&policies, versions, route));
-        let conversion = convert(&mesh);
+        let conversion = convert(&mesh, Options::default());
         if !all_converted(&conversion) {
             return Ok(());
         }
@@ -366,7 +366,7 @@ proptest! {
         let mut documents = routed_mesh(&rules);
         documents.extend(guarded_mesh(&policies, 2, Some(1)));
         let shown = |documents: &[Json]| {
-            let conversion = convert(&mesh(documents));
+            let conversion = convert(&mesh(documents), Options::default());
             conversion.changes.iter().map(|c| c.after.text().to_owned()).collect::<Vec<_>>()
         };
         let forwards = shown(&documents);
@@ -381,9 +381,9 @@ proptest! {
     ) {
         let mut documents = routed_mesh(&rules);
         documents.extend(guarded_mesh(&policies, 2, None));
-        let first = convert(&mesh(&documents));
+        let first = convert(&mesh(&documents), Options::default());
         documents.extend(first.changes.iter().map(|c| c.after.to_json()));
-        let second = convert(&mesh(&documents));
+        let second = convert(&mesh(&documents), Options::default());
         prop_assert!(second.changes.is_empty(), "{:?}", second.changes);
     }
 }

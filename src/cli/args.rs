@@ -1,5 +1,6 @@
 //! The arguments.
 
+use crate::convert::options::{GatewayApi, Istio};
 use crate::exit;
 use crate::plan::document::DataPlane;
 use crate::report::Format;
@@ -284,6 +285,13 @@ pub struct ConvertArgs {
     /// Take Services that rules name and files do not hold to exist
     #[arg(long, requires = "filename", help_heading = "Input")]
     pub assume_services: bool,
+    /// The release of Istio that reads the new objects, as 1.31; read from the input if it says so, else 1.30
+    #[arg(long, value_name = "VERSION", help_heading = "Output")]
+    pub istio: Option<Istio>,
+    /// The release of the Gateway API that holds them, as 1.4/standard, with /experimental for that channel; read from
+    /// the input if it says so, else 1.4/standard
+    #[arg(long, value_name = "VERSION[/CHANNEL]", help_heading = "Output")]
+    pub gateway_api: Option<GatewayApi>,
     /// Where to write.
     #[command(flatten)]
     pub gate: GateArgs,

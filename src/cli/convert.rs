@@ -8,6 +8,15 @@ use crate::convert;
 use crate::exit::Exit;
 use crate::report::{Command, counted};
 
+/// What is asked for, and what the mesh says of the rest.
+fn options(args: &ConvertArgs, mesh: &model::Mesh) -> convert::Options {
+    let found = convert::Options::of(mesh);
+    convert::Options {
+        istio: args.istio.unwrap_or(found.istio),
+        gateway_api: args.gateway_api.unwrap_or(found.gateway_api),
+    }
+}
+
 /// Reads, converts, reports, and writes if asked to.
 pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
     if !args.dry_run && args.output_dir.is_none() {
@@ -22,7 +31,7 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
         let assumed = convert::assumed_services(&input.mesh);
         input.mesh = input.mesh.with_services(assumed);
     }
-    let conversion = convert::convert(&input.mesh);
+    let conversion = convert::convert(&input.mesh, options(args, &input.mesh));
     let (mesh, mut report) = inputs::report(Command::Convert, input, conversion.findings, &rules);
     report.changes = conversion.changes;
     report.outcomes = conversion.outcomes;

@@ -3,6 +3,7 @@
 //! Many repositories keep routing apart from the workloads. What such rules say is exact on one condition, that
 //! the Services are there; the API server and `precheck` on the cluster can tell.
 
+use super::Options;
 use super::context::{Context, Host, destinations};
 use model::meta::{Object, ObjectMeta};
 use model::traffic::{Service, ServicePort};
@@ -18,7 +19,7 @@ const ASSUMED: &str = "mesh-migrate.io/assumed";
 /// that the rules name.
 #[must_use]
 pub fn assumed_services(mesh: &Mesh) -> Vec<Object<Service>> {
-    let context = Context::new(mesh);
+    let context = Context::new(mesh, Options::default());
     let mut found: BTreeMap<(String, String), BTreeSet<u16>> = BTreeMap::new();
     for object in mesh
         .virtual_services

@@ -1,6 +1,6 @@
 //! What converters look up: hosts, who claims them, who routes to them.
 
-use super::Change;
+use super::{Change, Options};
 use model::meta::Object;
 use model::traffic::{HttpRouteResource, Service, ServiceEntry};
 use model::virtual_service::{Destination, VirtualService};
@@ -70,6 +70,8 @@ fn is_default(key: &str, value: &Node) -> bool {
 pub struct Context<'a> {
     /// The mesh.
     pub mesh: &'a Mesh,
+    /// What is asked of the conversion.
+    pub options: Options,
     claims: HashMap<String, Vec<usize>>,
     wildcard_claims: Vec<(String, usize)>,
     destinations: HashMap<String, Vec<usize>>,
@@ -83,9 +85,10 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Indexes a mesh.
     #[must_use]
-    pub fn new(mesh: &'a Mesh) -> Self {
+    pub fn new(mesh: &'a Mesh, options: Options) -> Self {
         let mut context = Self {
             mesh,
+            options,
             claims: HashMap::new(),
             wildcard_claims: Vec::new(),
             destinations: HashMap::new(),
@@ -197,7 +200,7 @@ impl<'a> Context<'a> {
             .strip_suffix(&self.mesh.settings.cluster_domain)?
             .strip_suffix(".svc.")?
             .split_once('.')?;
-        let is_name = |part: &str| super::backend::is_dns_label(part);
+        let is_name = |part: &str| super::virtual_service::backend::is_dns_label(part);
         (is_name(service) && is_name(namespace)).then(|| (namespace.to_owned(), service.to_owned()))
     }
 

@@ -2,23 +2,15 @@
 //! it never changes or removes old ones, and what it cannot carry over exactly it keeps and names.
 
 mod assumed;
-mod attach;
-mod authorization_policy;
-mod backend;
 pub(crate) mod context;
-mod header_edits;
-mod http_action;
-mod http_match;
-mod http_route;
-mod kept;
+mod kinds;
 mod notes;
-mod order;
-mod policy_rules;
-mod reach;
-mod request_authentication;
+pub mod options;
+mod policy;
 mod virtual_service;
 
 pub use assumed::assumed_services;
+pub use options::Options;
 
 use crate::code::Code;
 use crate::finding::Finding;
@@ -115,15 +107,15 @@ pub struct Conversion {
 /// becomes of them.
 const CONVERTERS: &[fn(&Context<'_>, &mut Sink)] = &[
     virtual_service::convert_all,
-    authorization_policy::convert_all,
-    request_authentication::convert_all,
-    kept::convert_all,
+    policy::authorization_policy::convert_all,
+    policy::request_authentication::convert_all,
+    kinds::convert_all,
 ];
 
 /// Converts a mesh.
 #[must_use]
-pub fn convert(mesh: &Mesh) -> Conversion {
-    let context = Context::new(mesh);
+pub fn convert(mesh: &Mesh, options: Options) -> Conversion {
+    let context = Context::new(mesh, options);
     let mut sink = Sink::default();
     for converter in CONVERTERS {
         converter(&context, &mut sink);

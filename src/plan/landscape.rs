@@ -135,7 +135,7 @@ pub struct Landscape<'a> {
 impl<'a> Landscape<'a> {
     /// Looks at a mesh.
     pub fn of(mesh: &'a Mesh) -> Self {
-        let conversion = convert::convert(mesh);
+        let conversion = convert::convert(mesh, convert::Options::of(mesh));
         let mut kept = BTreeMap::new();
         let mut reasons = HashMap::new();
         for finding in &conversion.findings {
@@ -166,7 +166,7 @@ impl<'a> Landscape<'a> {
         }
         let mut landscape = Self {
             mesh,
-            context: Context::new(mesh),
+            context: Context::new(mesh, convert::Options::of(mesh)),
             workloads: Vec::new(),
             servers: Vec::new(),
             copies,

@@ -13,6 +13,16 @@ use std::path::PathBuf;
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 
+/// The minor versions of the istiods in the input, as far as they say them: the 31 of 1.31.
+#[must_use]
+pub fn istio_minors(mesh: &Mesh) -> Vec<u32> {
+    let minors = facts::istio_minors(mesh);
+    minors
+        .filter_map(|minor| u32::try_from(minor).ok())
+        .filter(|minor| *minor > 0)
+        .collect()
+}
+
 /// The program's own rules, and those in the user's folders.
 ///
 /// # Errors

@@ -21,6 +21,13 @@ use rules::facts::MeshFacts;
 use rules::{Facts, Subject};
 use std::collections::BTreeSet;
 
+/// The minor versions of all istiods; 0 where one does not say it.
+pub fn istio_minors(mesh: &Mesh) -> impl Iterator<Item = i64> {
+    control_plane::find_istiods(mesh)
+        .into_iter()
+        .map(|istiod| istiod.minor)
+}
+
 /// One subject with the places that prove its facts.
 #[derive(Debug)]
 pub struct SubjectFacts {

@@ -1,13 +1,20 @@
 //! VirtualService to HTTPRoute: which hosts, which ports, which rules.
 
-use super::assumed::is_assumed;
-use super::backend::Backends;
-use super::context::{Context, Host};
-use super::http_match::Match;
-use super::http_route::{Rule, keep_order, routes};
-use super::notes::Notes;
-use super::{Change, Disposition, Sink, backend, http_action, http_match};
+pub mod backend;
+mod header_edits;
+mod http_action;
+mod http_match;
+mod http_route;
+mod order;
+
 use crate::code::Code;
+use crate::convert::assumed::is_assumed;
+use crate::convert::context::{Context, Host};
+use crate::convert::notes::Notes;
+use crate::convert::{Change, Disposition, Sink};
+use backend::Backends;
+use http_match::Match;
+use http_route::{Rule, keep_order, routes};
 use model::traffic::Service;
 use model::virtual_service::VirtualService;
 use model::{FieldPath, Object};
@@ -77,7 +84,7 @@ fn check_object<'a>(
 ) -> Vec<&'a Object<Service>> {
     let spec = &object.spec;
     let path = FieldPath::spec();
-    super::check_certainty(context, object, notes);
+    crate::convert::check_certainty(context, object, notes);
     if spec.gateways.iter().any(|gateway| gateway != "mesh") {
         notes.keep(
             Code::GatewayAndMesh,
@@ -229,7 +236,7 @@ fn check_host<'a>(
     }
     for route in context
         .routes_of(service)
-        .filter(|route| !super::is_ours(&route.meta.labels))
+        .filter(|route| !crate::convert::is_ours(&route.meta.labels))
     {
         notes.keep(
             Code::RouteExists,

@@ -2,8 +2,8 @@
 
 use super::backend::{self, Backends};
 use super::header_edits::header_filters;
-use super::notes::Notes;
 use crate::code::Code;
+use crate::convert::notes::Notes;
 use model::FieldPath;
 use model::values::{Duration, StringMatch};
 use model::virtual_service::{Destination, HttpRedirect, HttpRewrite, HttpRoute, Percent, VirtualService};

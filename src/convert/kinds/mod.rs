@@ -1,10 +1,10 @@
 //! The kinds that are not converted: what becomes of each, and what there is to say about it.
 
-use super::assumed::is_assumed;
-use super::context::Context;
-use super::notes::Notes;
-use super::{Disposition, Sink};
 use crate::code::Code;
+use crate::convert::assumed::is_assumed;
+use crate::convert::context::Context;
+use crate::convert::notes::Notes;
+use crate::convert::{Disposition, Sink};
 use model::security::MtlsMode;
 use model::{FieldPath, Kind, Object};
 

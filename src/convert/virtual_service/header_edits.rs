@@ -1,8 +1,8 @@
 //! Header edits of a VirtualService as filters of an HTTPRoute.
 
 use super::http_match::is_token;
-use super::notes::Notes;
 use crate::code::Code;
+use crate::convert::notes::Notes;
 use model::FieldPath;
 use model::virtual_service::{HeaderOperations, Headers, VirtualService};
 use serde_json::{Value as Json, json};

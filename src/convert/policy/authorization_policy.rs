@@ -1,12 +1,12 @@
 //! AuthorizationPolicy: from the pods that a selector selects to the Services that a waypoint serves.
 
 use super::attach;
-use super::context::Context;
-use super::notes::Notes;
-use super::policy_rules::{self, Attributes};
 use super::reach::{Coverage, Reach, Target};
-use super::{Change, Disposition, Sink};
+use super::rules::{self, Attributes};
 use crate::code::Code;
+use crate::convert::context::Context;
+use crate::convert::notes::Notes;
+use crate::convert::{Change, Disposition, Sink};
 use model::security::{Action, AuthorizationPolicy, RequestAuthentication, WorkloadSelector};
 use model::virtual_service::VirtualService;
 use model::{FieldPath, Object};
@@ -213,7 +213,7 @@ impl<'a> Namespace<'a> {
             if !self.accepts(object, target, *coverage, notes) {
                 continue;
             }
-            match policy_rules::for_target(object, target, &self.reach) {
+            match rules::for_target(object, target, &self.reach) {
                 Err((code, path, message)) => notes.keep(code, &path, message),
                 // A DENY, AUDIT or CUSTOM policy without rules is refused, and would do nothing.
                 Ok(rules) if rules.is_empty() && object.spec.action() != Action::Allow => {}
@@ -270,7 +270,7 @@ impl<'a> Namespace<'a> {
         if !attributes.headers.is_empty() && changes_path("requestHeaderModifier") {
             notes.keep(Code::HeaderEdited, &FieldPath::spec().key("rules"), format!("a route of {service} edits headers; the policy saw them afterwards, the waypoint sees them before"));
         }
-        if policy_rules::uses_claims(&object.spec) {
+        if rules::uses_claims(&object.spec) {
             self.check_claims(target, notes);
         }
         !notes.is_kept()
@@ -340,7 +340,7 @@ impl<'a> Namespace<'a> {
 }
 
 fn check_object(context: &Context<'_>, object: &Policy, notes: &mut PolicyNotes<'_>) {
-    super::check_certainty(context, object, notes);
+    crate::convert::check_certainty(context, object, notes);
     if object.namespace() == context.mesh.settings.root_namespace {
         notes.keep(Code::MeshWidePolicy, &selector_path(), "in the root namespace the selector counts for the whole mesh, but a policy can only be attached to Services of its own namespace");
     }

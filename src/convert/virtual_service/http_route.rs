@@ -1,12 +1,12 @@
 //! HTTPRoutes from rules: their order, their number, their form.
 
-use super::Change;
-use super::context::Context;
 use super::http_action::Action;
 use super::http_match::{self, Match};
-use super::notes::Notes;
 use super::order::{self, Arrangement, Ties};
 use crate::code::Code;
+use crate::convert::Change;
+use crate::convert::context::Context;
+use crate::convert::notes::Notes;
 use model::traffic::Service;
 use model::virtual_service::VirtualService;
 use model::{FieldPath, Kind, Object, ObjectRef};
@@ -157,7 +157,7 @@ fn route_json(
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": super::metadata(id, &object.id),
+        "metadata": crate::convert::metadata(id, &object.id),
         "spec": { "parentRefs": [parent], "rules": rules.iter().map(rule_json).collect::<Vec<_>>() },
     })
 }

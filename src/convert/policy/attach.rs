@@ -1,7 +1,7 @@
 //! Copies of policies that are attached to Services instead of selecting pods.
 
-use super::Change;
-use super::context::Context;
+use crate::convert::Change;
+use crate::convert::context::Context;
 use model::Object;
 use serde_json::{Map, Value as Json, json};
 
@@ -61,7 +61,7 @@ fn copy<T>(
     services: &[&str],
 ) -> Change {
     let id = context.free_name(object.namespace(), &object.id.kind, name, &object.id);
-    let mut metadata = super::metadata(&id, &object.id);
+    let mut metadata = crate::convert::metadata(&id, &object.id);
     for key in annotations {
         if let Some(value) = object.meta.annotations.get(*key) {
             metadata["annotations"][*key] = json!(value);

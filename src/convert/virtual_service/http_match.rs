@@ -1,7 +1,7 @@
 //! The conditions of a VirtualService in the forms that an HTTPRoute has.
 
-use super::notes::Notes;
 use crate::code::Code;
+use crate::convert::notes::Notes;
 use model::FieldPath;
 use model::values::StringMatch;
 use model::virtual_service::{HttpMatchRequest, VirtualService};

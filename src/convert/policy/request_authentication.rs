@@ -1,11 +1,11 @@
 //! RequestAuthentication: from the pods that a selector selects to the Services that a waypoint serves.
 
 use super::attach;
-use super::context::Context;
-use super::notes::Notes;
 use super::reach::{Coverage, Reach};
-use super::{Change, Disposition, Sink};
 use crate::code::Code;
+use crate::convert::context::Context;
+use crate::convert::notes::Notes;
+use crate::convert::{Change, Disposition, Sink};
 use model::security::RequestAuthentication;
 use model::{FieldPath, Node, Object, Value};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ fn convert(
 ) -> Vec<Change> {
     let root = object.namespace() == context.mesh.settings.root_namespace;
     let place = FieldPath::spec().key("selector");
-    super::check_certainty(context, object, notes);
+    crate::convert::check_certainty(context, object, notes);
     let Some(selector) = object
         .spec
         .selector

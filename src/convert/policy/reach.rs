@@ -1,6 +1,6 @@
 //! From pods to the Services through which they are reached: what a selector means at a waypoint.
 
-use super::context::{Context, Host, destination_hosts};
+use crate::convert::context::{Context, Host, destination_hosts};
 use model::meta::Object;
 use model::security::{WorkloadSelector, is_subset};
 use model::traffic::Service;
@@ -222,7 +222,7 @@ fn target<'a>(
     }
     let routes: Vec<_> = context
         .routes_of(service)
-        .filter(|route| !super::is_ours(&route.meta.labels))
+        .filter(|route| !crate::convert::is_ours(&route.meta.labels))
         .collect();
     let route_rules: Vec<&Node> = routes
         .iter()

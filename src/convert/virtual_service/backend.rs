@@ -1,9 +1,9 @@
 //! Destinations of a VirtualService as references to Services.
 
-use super::assumed::is_assumed;
-use super::context::{Context, Host};
-use super::notes::Notes;
 use crate::code::Code;
+use crate::convert::assumed::is_assumed;
+use crate::convert::context::{Context, Host};
+use crate::convert::notes::Notes;
 use model::traffic::Service;
 use model::virtual_service::{Destination, VirtualService};
 use model::{FieldPath, Object};
