@@ -111,6 +111,8 @@ impl<'a> Context<'a> {
         context.index_ours(&mesh.routes);
         context.index_ours(&mesh.authorization_policies);
         context.index_ours(&mesh.request_authentications);
+        context.index_ours(&mesh.destination_rules);
+        context.index_ours(&mesh.others);
         context.index_virtual_services();
         context.index_routes();
         context

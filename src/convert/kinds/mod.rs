@@ -1,115 +1,148 @@
-//! The kinds that are not converted: what becomes of each, and what there is to say about it.
+//! All kinds but VirtualService and the policies on requests: what becomes of each, one file per kind.
 
-use crate::code::Code;
+mod attach;
+mod destination_rule;
+mod envoy_filter;
+mod extension;
+mod istio_gateway;
+mod mesh_configuration;
+mod peer_authentication;
+mod proxy_config;
+mod service_entry;
+mod sidecar;
+mod telemetry;
+mod traffic_policy;
+mod virtual_machine;
+mod waypoint;
+
 use crate::convert::assumed::is_assumed;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
 use crate::convert::{Disposition, Sink};
-use model::security::MtlsMode;
-use model::{FieldPath, Kind, Object};
+use model::{FieldPath, Kind, Node, Object};
 
-/// Kinds that belong to the mesh and are not converted, with the message that says why. A kind without a
-/// message needs nothing.
-const KEPT: &[(Kind, Option<Code>)] = &[
-    (Kind::Sidecar, Some(Code::SidecarKept)),
-    (Kind::EnvoyFilter, Some(Code::EnvoyFilterKept)),
-    (Kind::WasmPlugin, Some(Code::WasmPluginKept)),
-    (Kind::TrafficExtension, Some(Code::WasmPluginKept)),
-    (Kind::Telemetry, Some(Code::TelemetryKept)),
-    (Kind::ProxyConfig, Some(Code::ProxyConfigKept)),
-    (Kind::WorkloadEntry, Some(Code::VirtualMachineKept)),
-    (Kind::WorkloadGroup, Some(Code::VirtualMachineKept)),
-    (Kind::IstioOperator, None),
-    (Kind::SailIstio, None),
-    (Kind::SailIstioCni, None),
-    (Kind::SailZtunnel, None),
-    (Kind::GatewayClass, None),
-    (Kind::ReferenceGrant, None),
-    (Kind::BackendTlsPolicy, None),
-    (Kind::Namespace, None),
-    (Kind::ConfigMap, None),
-    (Kind::NetworkPolicy, None),
+/// The kinds about which there is something to say, each with what says it.
+const KINDS: &[(&[Kind], fn(&Context<'_>, &mut Sink))] = &[
+    (&[Kind::DestinationRule], destination_rule::convert_all),
+    (&[Kind::ServiceEntry], service_entry::convert_all),
+    (&[Kind::IstioGateway], istio_gateway::convert_all),
+    (&[Kind::PeerAuthentication], peer_authentication::convert_all),
+    (&[Kind::Sidecar], sidecar::convert_all),
+    (&[Kind::EnvoyFilter], envoy_filter::convert_all),
+    (
+        &[Kind::WasmPlugin, Kind::TrafficExtension],
+        extension::convert_all,
+    ),
+    (&[Kind::Telemetry], telemetry::convert_all),
+    (&[Kind::ProxyConfig], proxy_config::convert_all),
+    (
+        &[Kind::WorkloadEntry, Kind::WorkloadGroup],
+        virtual_machine::convert_all,
+    ),
+    (
+        &[Kind::ConfigMap, Kind::IstioOperator, Kind::SailIstio],
+        mesh_configuration::convert_all,
+    ),
+];
+
+/// Kinds of the mesh that need nothing.
+const READ_AS_THEY_ARE: &[Kind] = &[
+    Kind::SailIstioCni,
+    Kind::SailZtunnel,
+    Kind::GatewayClass,
+    Kind::ReferenceGrant,
+    Kind::BackendTlsPolicy,
+    Kind::Namespace,
+    Kind::NetworkPolicy,
 ];
 
 /// Says what becomes of every object that no other converter takes.
 pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
-    let mesh = context.mesh;
-    for object in &mesh.destination_rules {
-        keep(
-            sink,
-            object,
-            Code::DestinationRuleKept,
-            "a waypoint reads it as it is; ztunnel does not",
-        );
+    for (_, convert) in KINDS {
+        convert(context, sink);
     }
-    nothing_for_any(sink, &mesh.service_entries);
-    nothing_for_any(sink, &mesh.istio_gateways);
+    let mesh = context.mesh;
     nothing_for_any(sink, &mesh.gateways);
     nothing_for_any(sink, &mesh.routes);
     nothing_for_any(sink, mesh.services.iter().filter(|service| !is_assumed(service)));
     nothing_for_any(sink, &mesh.workloads);
-    for object in &mesh.peer_authentications {
-        peer_authentication(sink, object);
+    let is_told = |kind: &Kind| KINDS.iter().any(|(kinds, _)| kinds.contains(kind));
+    for object in mesh.others.iter().filter(|object| !is_told(&object.id.kind)) {
+        let disposition = if READ_AS_THEY_ARE.contains(&object.id.kind) {
+            Disposition::NothingToDo
+        } else {
+            Disposition::NotOurs
+        };
+        sink.put(object, disposition, Vec::new(), Vec::new());
     }
-    for object in &mesh.others {
-        match KEPT.iter().find(|(kind, _)| *kind == object.id.kind) {
-            // Attached to targets, it is meant for waypoints already.
-            Some(_)
-                if ["targetRefs", "targetRef"]
-                    .iter()
-                    .any(|key| object.raw.at(&["spec", key]).is_some()) =>
-            {
-                nothing(sink, object);
-            }
-            Some((_, Some(code))) => keep(sink, object, *code, code.page().title),
-            Some((_, None)) => nothing(sink, object),
-            None => sink.put(object, Disposition::NotOurs, Vec::new(), Vec::new()),
-        }
-    }
-}
-
-fn keep<T>(sink: &mut Sink, object: &Object<T>, code: Code, message: &str) {
-    let mut notes = Notes::on(object);
-    notes.keep(code, &FieldPath::root(), message);
-    sink.put(object, Disposition::Kept, Vec::new(), notes.into_findings());
 }
 
 fn nothing_for_any<'a, T: 'a>(sink: &mut Sink, objects: impl IntoIterator<Item = &'a Object<T>>) {
     for object in objects {
-        nothing(sink, object);
+        sink.put(object, Disposition::NothingToDo, Vec::new(), Vec::new());
     }
 }
 
-fn nothing<T>(sink: &mut Sink, object: &Object<T>) {
-    sink.put(object, Disposition::NothingToDo, Vec::new(), Vec::new());
+/// What `judge` says of each object of a kind of which only the tree is kept.
+fn tell_each<'a>(
+    context: &Context<'a>,
+    sink: &mut Sink,
+    kind: &'static Kind,
+    mut judge: impl FnMut(&'a Object<()>, &mut Notes<'a, ()>) -> Disposition,
+) {
+    for object in context.mesh.others_of(kind) {
+        let mut notes = Notes::on(object);
+        let disposition = judge(object, &mut notes);
+        sink.put(object, disposition, Vec::new(), notes.into_findings());
+    }
 }
 
-/// ztunnel enforces a PeerAuthentication, but knows no way to demand plaintext.
-fn peer_authentication(sink: &mut Sink, object: &Object<model::security::PeerAuthentication>) {
-    let mut notes = Notes::on(object);
-    let spec = FieldPath::spec();
-    if object
-        .spec
-        .mtls
-        .as_ref()
-        .is_some_and(|m| m.mode == Some(MtlsMode::Disable))
-    {
-        notes.tell(
-            Code::PlaintextNotKept,
-            &spec.key("mtls").key("mode"),
-            "DISABLE has no effect in ambient mode: traffic that was plaintext becomes mutual TLS",
-        );
+/// A field of an object's `spec`, where it is not null.
+fn field<'a, T>(object: &'a Object<T>, keys: &[&str]) -> Option<&'a Node> {
+    object
+        .raw
+        .get("spec")
+        .and_then(|spec| spec.at(keys))
+        .filter(|node| !node.is_null())
+}
+
+/// The texts of a list.
+fn texts(node: Option<&Node>) -> Vec<&str> {
+    node.map_or(&[][..], Node::items)
+        .iter()
+        .filter_map(Node::as_str)
+        .collect()
+}
+
+/// The text under a key.
+fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    node.get(key).and_then(Node::as_str)
+}
+
+/// The path of a field of `spec`.
+fn spec(keys: &[&str]) -> FieldPath {
+    keys.iter().fold(FieldPath::spec(), |path, key| path.key(key))
+}
+
+/// Whether an object says itself for which waypoints it is.
+fn is_targeted<T>(object: &Object<T>) -> bool {
+    ["targetRefs", "targetRef"]
+        .iter()
+        .any(|key| field(object, &[key]).is_some())
+}
+
+/// At most three names, and how many more there are.
+fn some_of<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
+    let mut names = names.into_iter();
+    let shown: Vec<String> = names.by_ref().take(3).map(|name| name.to_string()).collect();
+    match names.count() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
-    for (port, mtls) in &object.spec.port_level_mtls {
-        if mtls.mode == Some(MtlsMode::Disable) {
-            let path = spec.key("portLevelMtls").key(port).key("mode");
-            notes.tell(Code::PlaintextNotKept, &path, format!("DISABLE on port {port} has no effect in ambient mode; under an inherited STRICT the port becomes STRICT"));
-        }
-    }
-    sink.put(
-        object,
-        Disposition::NothingToDo,
-        Vec::new(),
-        notes.into_findings(),
-    );
+}
+
+/// Fields as a reader finds them: in backquotes, with commas.
+fn quoted<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }

@@ -2,6 +2,6 @@
 
 mod attach;
 pub mod authorization_policy;
-mod reach;
+pub mod reach;
 pub mod request_authentication;
 mod rules;
