@@ -10,6 +10,7 @@
 pub mod cli;
 pub mod code;
 pub mod convert;
+pub mod edit;
 pub mod exit;
 pub mod finding;
 pub mod input;

@@ -80,6 +80,8 @@ Examples:
   mesh-migrate convert --dry-run --sample bookinfo
   mesh-migrate convert --dry-run -f manifests/ -n shop
   mesh-migrate convert -f manifests/ --output-dir ambient/
+  mesh-migrate convert -f manifests/ --in-place
+  mesh-migrate convert -f manifests/ --check
   mesh-migrate convert --dry-run -f manifests/ -o markdown=comment.md";
 const PLAN_EXAMPLES: &str = "\
 Examples:
@@ -282,6 +284,12 @@ pub struct ConvertArgs {
     /// Write the new objects below this folder, one file each
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "dry_run", help_heading = "Output")]
     pub output_dir: Option<PathBuf>,
+    /// Write the new objects into the files, each beside the one that it was made from; all other bytes stay
+    #[arg(long, conflicts_with_all = ["dry_run", "output_dir"], help_heading = "Output")]
+    pub in_place: bool,
+    /// Write nothing, and end with exit code 1 if --in-place would change a file
+    #[arg(long, conflicts_with_all = ["dry_run", "output_dir"], help_heading = "Output")]
+    pub check: bool,
     /// Take Services that rules name and files do not hold to exist
     #[arg(long, requires = "filename", help_heading = "Input")]
     pub assume_services: bool,

@@ -68,6 +68,9 @@ pub enum CliError {
     /// A file that is not ours stands where a new one should.
     #[error("`{}` was not written by this program and is not replaced", .0.display())]
     Foreign(PathBuf),
+    /// A file is not any more what was read.
+    #[error("`{}` has changed since it was read", .0.display())]
+    Changed(PathBuf),
 }
 
 impl CliError {
@@ -82,6 +85,7 @@ impl CliError {
             | Self::Image(_)
             | Self::Plan(_)
             | Self::Foreign(_)
+            | Self::Changed(_)
             | Self::Snapshot(_)
             | Self::Rules(_)
             | Self::Traffic(_)
@@ -134,6 +138,7 @@ impl Diagnostic for CliError {
             Self::Rules(_) => "correct the rule files; nothing was checked".to_owned(),
             Self::Usage { help, .. } => help.clone(),
             Self::Output { .. } => "check that the path exists and may be written".to_owned(),
+            Self::Changed(_) => "run the command again; nothing was written".to_owned(),
             Self::Foreign(_) => {
                 "choose an empty folder with --output-dir, or move the file away; nothing was written"
                     .to_owned()

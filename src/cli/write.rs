@@ -1,6 +1,7 @@
 //! New files: whole or not at all, and never over a file of someone else.
 
 use super::CliError;
+use super::in_place::FileEdit;
 use crate::convert::Change;
 use std::collections::HashSet;
 use std::io::{self, Write as _};
@@ -36,6 +37,77 @@ pub fn objects(folder: &Path, changes: &[Change]) -> Result<Vec<PathBuf>, CliErr
         file.persist(path).map_err(|error| failed(path, error.error))?;
     }
     Ok(left_over(folder, &files))
+}
+
+/// Gives files new texts: all of them or none. Owner and permissions stay.
+pub fn edits(edits: &[FileEdit]) -> Result<(), CliError> {
+    let mut staged = Vec::new();
+    for edit in edits {
+        let file = stage(edit).map_err(|source| failed(Path::new(&edit.name), source))?;
+        staged.push((file, edit));
+    }
+    for edit in edits {
+        // Between reading and now someone may have saved the file.
+        let now = match std::fs::read_to_string(&edit.path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(Path::new(&edit.name), error)),
+        };
+        if now != edit.before {
+            return Err(CliError::Changed(edit.name.as_str().into()));
+        }
+    }
+    let mut done: Vec<&FileEdit> = Vec::new();
+    for (file, edit) in staged {
+        if let Err(error) = file.persist(&edit.path) {
+            for edit in done {
+                // The first error is what is told; there is nothing more to try if the old text cannot be put back.
+                let _ = restore(edit);
+            }
+            return Err(failed(Path::new(&edit.name), error.error));
+        }
+        done.push(edit);
+    }
+    Ok(())
+}
+
+/// The new text beside its place, looking like what it will replace.
+fn stage(edit: &FileEdit) -> io::Result<tempfile::NamedTempFile> {
+    let folder = edit.path.parent().unwrap_or(Path::new("."));
+    let is_read_only = |metadata: &std::fs::Metadata| metadata.permissions().readonly();
+    let read_only = |what| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    if is_read_only(&folder.metadata()?) {
+        return read_only("its folder is read-only");
+    }
+    let mut file = beside(folder)?;
+    if edit.before.is_some() {
+        let metadata = edit.path.metadata()?;
+        if is_read_only(&metadata) {
+            return read_only("it is read-only");
+        }
+        own_as(file.as_file(), &metadata);
+        file.as_file().set_permissions(metadata.permissions())?;
+    }
+    file.write_all(edit.after.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Gives a file the owner of another one, as far as this user may; what counts is what is in it.
+#[cfg(unix)]
+fn own_as(file: &std::fs::File, metadata: &std::fs::Metadata) {
+    use std::os::unix::fs::MetadataExt as _;
+    let _ = std::os::unix::fs::fchown(file, Some(metadata.uid()), Some(metadata.gid()));
+}
+
+#[cfg(not(unix))]
+fn own_as(_: &std::fs::File, _: &std::fs::Metadata) {}
+
+fn restore(edit: &FileEdit) -> io::Result<()> {
+    match &edit.before {
+        Some(text) => std::fs::write(&edit.path, text),
+        None => std::fs::remove_file(&edit.path),
+    }
 }
 
 /// Files of ours below the folder that this run did not write: their objects are no longer made.

@@ -97,6 +97,8 @@ pub struct Change {
 pub struct Conversion {
     /// New objects, ordered by what they are called.
     pub changes: Vec<Change>,
+    /// New objects that an earlier run wrote just so.
+    pub unchanged: Vec<ObjectRef>,
     /// Every object of the input, ordered by what it is called.
     pub outcomes: Vec<Outcome>,
     /// What was kept, could not be carried over exactly, or should be known.
@@ -121,7 +123,14 @@ pub fn convert(mesh: &Mesh, options: Options) -> Conversion {
         converter(&context, &mut sink);
     }
     let mut conversion = sink.conversion;
-    conversion.changes.retain(|change| !context.exists(change));
+    let unchanged = &mut conversion.unchanged;
+    conversion.changes.retain(|change| {
+        let exists = context.exists(change);
+        if exists {
+            unchanged.push(change.id.clone());
+        }
+        !exists
+    });
     conversion.changes.sort_by(|a, b| a.id.cmp(&b.id));
     conversion
         .outcomes

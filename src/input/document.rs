@@ -44,6 +44,7 @@ impl Parts {
             documents: self.documents,
             description,
             gaps,
+            ..Input::default()
         }
     }
 

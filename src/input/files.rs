@@ -7,7 +7,8 @@ use crate::finding::{Finding, Location};
 use ignore::WalkBuilder;
 use model::{Coverage, Mark, ObjectRef, Origin, yaml};
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,14 +46,20 @@ pub fn read(paths: &[PathBuf]) -> Input {
         }
         list(path, &mut files, &mut errors);
     }
+    each_once(&mut files);
     let results: Vec<_> = files.par_iter().map(|path| read_file(path)).collect();
+    let mut fingerprints = HashMap::new();
     for result in results {
         match result {
-            Ok(text) => texts.push(text),
+            Ok(text) => {
+                fingerprints.insert(Arc::clone(&text.name), fingerprint(&text.content));
+                texts.push(text);
+            }
             Err(error) => errors.push(*error),
         }
     }
     let mut input = read_texts(&texts);
+    input.fingerprints = fingerprints;
     if input.documents.is_empty() && errors.is_empty() && input.errors.is_empty() {
         let name: Arc<str> = match paths.first() {
             Some(path) if path.as_os_str() == "-" => STDIN.into(),
@@ -67,6 +74,26 @@ pub fn read(paths: &[PathBuf]) -> Input {
     errors.append(&mut input.errors);
     input.errors = errors;
     input
+}
+
+/// A number that is another one if a text has changed.
+#[must_use]
+pub fn fingerprint(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Leaves out files that are there already by another name, as when a folder and a file in it are given.
+fn each_once(files: &mut Vec<PathBuf>) {
+    if files.len() > 1 {
+        let mut seen = HashSet::new();
+        // What has no path cannot be read either, which is told then.
+        files.retain(|path| match path.canonicalize() {
+            Ok(path) => seen.insert(path),
+            Err(_) => true,
+        });
+    }
 }
 
 /// Reads texts that are already in memory.

@@ -11,6 +11,8 @@ pub mod witness;
 
 use crate::finding::Finding;
 use model::{Mesh, ObjectRef, Origin};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What one document turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,4 +55,6 @@ pub struct Input {
     pub description: String,
     /// Why the view of a cluster is partial, one sentence each; empty if it is complete, and for files.
     pub gaps: Vec<String>,
+    /// What was in each file on disk when it was read, as [`files::fingerprint`] gives it.
+    pub fingerprints: HashMap<Arc<str>, u64>,
 }
