@@ -17,6 +17,9 @@ fn main() -> io::Result<()> {
         ("dns", dns()),
         ("cni_stdin", cni_stdin()),
         ("xds", xds()),
+        ("yaml", manifests(&["bad", "convert", "samples"], b"")?),
+        ("convert", manifests(&["convert", "samples"], b"\0")?),
+        ("in_place", manifests(&["in-place", "convert"], b"")?),
     ] {
         let folder = root.join(target);
         fs::create_dir_all(&folder)?;
@@ -25,6 +28,23 @@ fn main() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The manifests of the tests, each behind a first part.
+fn manifests(folders: &[&str], first: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata");
+    let mut open: Vec<_> = folders.iter().map(|folder| root.join(folder)).collect();
+    let mut seeds = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            for entry in fs::read_dir(path)? {
+                open.push(entry?.path());
+            }
+        } else if path.extension().is_some_and(|end| end == "yaml" || end == "json") {
+            seeds.push([first, &fs::read(path)?].concat());
+        }
+    }
+    Ok(seeds)
 }
 
 /// One byte of mode, then packets: length, number of descriptors, bytes.
