@@ -51,14 +51,13 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
     check_usage(args)?;
     let rules = load_rules(&[])?;
     let mut input = inputs::read(&args.input, terminal)?;
-    let mut reading = (args.in_place || args.check).then(|| Reading::of(&mut input));
+    let reading = (args.in_place || args.check).then(|| Reading::of(&mut input));
     if args.assume_services {
         let assumed = convert::assumed_services(&input.mesh);
         input.mesh = input.mesh.with_services(assumed);
     }
     let mut conversion = convert::convert(&input.mesh, options(args, &input.mesh));
-    if let Some(reading) = &mut reading {
-        reading.locate(&conversion.outcomes);
+    if let Some(reading) = &reading {
         let remarks = in_place::beforehand(reading, &input.mesh, &conversion);
         conversion.findings.extend(remarks);
     }

@@ -5,6 +5,7 @@ use model::resource::{self, is_list, is_object};
 use model::yaml::{self, Chunk};
 use model::{Node, ObjectRef, Origin, Value};
 use serde_json::Value as Json;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// A text and the objects in it, in their order.
@@ -13,6 +14,8 @@ pub struct Layout<'a> {
     /// The text.
     pub text: &'a str,
     spots: Vec<Spot>,
+    /// The position of each object, or that there are several.
+    index: HashMap<ObjectRef, Result<usize, Ambiguous>>,
     /// What the documents say, by object where they are objects.
     contents: Vec<(Option<ObjectRef>, Json)>,
 }
@@ -64,6 +67,7 @@ impl<'a> Layout<'a> {
         let mut layout = Self {
             text,
             spots: Vec::new(),
+            index: HashMap::new(),
             contents: Vec::new(),
         };
         let lines = Lines::of(text);
@@ -84,11 +88,8 @@ impl<'a> Layout<'a> {
     /// # Errors
     /// There are several.
     pub fn only(&self, id: &ObjectRef) -> Result<Option<&Spot>, Ambiguous> {
-        let mut found = self.spots.iter().filter(|spot| spot.id == *id);
-        match (found.next(), found.next()) {
-            (Some(_), Some(_)) => Err(Ambiguous),
-            (one, _) => Ok(one),
-        }
+        let position = self.index.get(id).copied().transpose()?;
+        Ok(position.and_then(|position| self.spots.get(position)))
     }
 
     /// What the text says, wherever it stands.
@@ -122,6 +123,11 @@ impl<'a> Layout<'a> {
             .flatten();
         self.contents.push((id.clone(), json));
         if let Some(id) = id {
+            let position = self.spots.len();
+            self.index
+                .entry(id.clone())
+                .and_modify(|known| *known = Err(Ambiguous))
+                .or_insert(Ok(position));
             self.spots.push(Spot {
                 id,
                 node,
@@ -134,6 +140,8 @@ impl<'a> Layout<'a> {
     fn list(&mut self, lines: &Lines<'a>, list: &Node, document: &Range<usize>) {
         // What a server calls a list of one kind takes no objects of another.
         let is_any = list.get("kind").and_then(Node::as_str) == Some("List");
+        // A carriage return alone may end a line for one reader and not for another.
+        let lone_return = self.text[document.clone()].replace("\r\n", "").contains('\r');
         let mut around = Json::from(list);
         if let Some(items) = around.get_mut("items") {
             *items = Json::Null;
@@ -145,8 +153,8 @@ impl<'a> Layout<'a> {
                 self.fixed(item, document);
                 continue;
             }
-            let place = is_any
-                .then(|| item_place(lines, self.text, list, position, document))
+            let place = (is_any && !lone_return)
+                .then(|| item_place(lines, list, position, document))
                 .flatten()
                 .unwrap_or(Place::Fixed { end: document.end });
             self.object(item.clone(), place, document.start);
@@ -196,18 +204,11 @@ fn body(lines: &Lines<'_>, document: &Range<usize>) -> Option<Range<usize>> {
 }
 
 /// The place of an item of a block list; `None` where it is written otherwise.
-fn item_place(
-    lines: &Lines<'_>,
-    text: &str,
-    list: &Node,
-    position: usize,
-    document: &Range<usize>,
-) -> Option<Place> {
+fn item_place(lines: &Lines<'_>, list: &Node, position: usize, document: &Range<usize>) -> Option<Place> {
     let entry = list.entries().iter().find(|entry| &*entry.key == "items")?;
     let items = entry.node.items();
     let item = items.get(position)?;
-    // A carriage return alone may end a line for one reader and not for another.
-    if text[document.clone()].replace("\r\n", "").contains('\r') || !matches!(item.value, Value::Map(_)) {
+    if !matches!(item.value, Value::Map(_)) {
         return None;
     }
     let line = usize::try_from(item.mark.line).ok()?;

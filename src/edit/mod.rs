@@ -15,7 +15,7 @@ use layout::Place;
 use lines::{ends_in_text_block, line_end, with_line_ends};
 use model::{Node, ObjectRef, yaml};
 use serde_json::Value as Json;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use thiserror::Error;
 
@@ -302,12 +302,7 @@ fn spliced(text: &str, mut splices: Vec<Splice>) -> Option<String> {
 fn says_the_same(old: &Layout<'_>, new: &str, edited: &Edited, written: &[(ObjectRef, Json)]) -> bool {
     let added: HashSet<&ObjectRef> = edited.added.iter().collect();
     let new = Layout::of(new);
-    let find = |id: &ObjectRef| {
-        written
-            .iter()
-            .find(|(other, _)| other == id)
-            .map(|(_, json)| json)
-    };
+    let by_name: HashMap<&ObjectRef, &Json> = written.iter().map(|(id, json)| (id, json)).collect();
     let all_there = written.iter().all(|(id, json)| {
         new.only(id)
             .is_ok_and(|spot| spot.is_some_and(|spot| Json::from(&spot.node) == *json))
@@ -316,7 +311,8 @@ fn says_the_same(old: &Layout<'_>, new: &str, edited: &Edited, written: &[(Objec
     let contents = new.contents();
     let mut rest = contents.iter().filter(|(id, _)| !is_added(id));
     let kept = old.contents().iter().all(|(id, json)| {
-        let expected = id.as_ref().and_then(find).unwrap_or(json);
+        let new = id.as_ref().and_then(|id| by_name.get(id).copied());
+        let expected = new.unwrap_or(json);
         rest.next()
             .is_some_and(|(new_id, new_json)| new_id == id && new_json == expected)
     });

@@ -28,6 +28,11 @@ pub fn beforehand(reading: &Reading, mesh: &Mesh, conversion: &Conversion) -> Ve
     left_over(&mesh.routes, &made, &mut findings);
     left_over(&mesh.authorization_policies, &made, &mut findings);
     left_over(&mesh.request_authentications, &made, &mut findings);
+    left_over(&mesh.peer_authentications, &made, &mut findings);
+    left_over(&mesh.gateways, &made, &mut findings);
+    left_over(&mesh.services, &made, &mut findings);
+    left_over(&mesh.destination_rules, &made, &mut findings);
+    left_over(&mesh.service_entries, &made, &mut findings);
     left_over(&mesh.others, &made, &mut findings);
     findings
 }

@@ -7,11 +7,11 @@ pub use advice::beforehand;
 
 use super::CliError;
 use crate::code::Code;
-use crate::convert::{Change, Outcome};
+use crate::convert::Change;
 use crate::edit::{self, At, Edited, Layout, Placement, kustomization};
 use crate::finding::{Finding, Location, Severity};
 use crate::input::files::fingerprint;
-use crate::input::{Document, Input};
+use crate::input::{Document, DocumentKind, Input};
 use crate::report::counted;
 use model::{Mark, Node, ObjectRef, Origin};
 use std::collections::{BTreeMap, HashMap};
@@ -30,22 +30,17 @@ pub struct Reading {
 impl Reading {
     /// Takes from the input what the report does without.
     pub fn of(input: &mut Input) -> Self {
-        Self {
-            documents: std::mem::take(&mut input.documents),
-            fingerprints: std::mem::take(&mut input.fingerprints),
-            places: HashMap::new(),
-        }
-    }
-
-    /// Remembers where objects stand.
-    pub fn locate(&mut self, outcomes: &[Outcome]) {
-        for outcome in outcomes {
-            if let Origin::File(name) = &outcome.origin {
-                self.places
-                    .entry(outcome.id.clone())
-                    .or_default()
-                    .push(Arc::clone(name));
+        let documents = std::mem::take(&mut input.documents);
+        let mut places: HashMap<ObjectRef, Vec<Arc<str>>> = HashMap::new();
+        for document in &documents {
+            if let (DocumentKind::Object(id), Origin::File(name)) = (&document.kind, &document.origin) {
+                places.entry(id.clone()).or_default().push(Arc::clone(name));
             }
+        }
+        Self {
+            documents,
+            fingerprints: std::mem::take(&mut input.fingerprints),
+            places,
         }
     }
 
