@@ -41,7 +41,7 @@ fn manifests(folders: &[&str], first: &[u8]) -> io::Result<Vec<Vec<u8>>> {
                 open.push(entry?.path());
             }
         } else if path.extension().is_some_and(|end| end == "yaml" || end == "json") {
-            seeds.push([first, &fs::read(path)?].concat());
+            seeds.push([first, fs::read(path)?.as_slice()].concat());
         }
     }
     Ok(seeds)

@@ -18,10 +18,16 @@ fuzz_target!(|input: (u8, &str)| {
     let (releases, text) = input;
     let options = Options {
         istio: ["1.30", "1.31"][usize::from(releases & 1)].parse().unwrap(),
-        gateway_api: ["1.4", "1.5", "1.6", "1.6/experimental"][usize::from((releases >> 1) & 3)].parse().unwrap(),
+        gateway_api: ["1.4", "1.5", "1.6", "1.6/experimental"][usize::from((releases >> 1) & 3)]
+            .parse()
+            .unwrap(),
     };
     let conversion = convert(&read(&[text]).mesh, options);
-    let written: Vec<&str> = conversion.changes.iter().map(|change| change.after.text()).collect();
+    let written: Vec<&str> = conversion
+        .changes
+        .iter()
+        .map(|change| change.after.text())
+        .collect();
     for (change, text) in conversion.changes.iter().zip(&written) {
         // A new object can be read, and is called as was said.
         let new = read(&[*text]);

@@ -22,7 +22,9 @@ fuzz_target!(|text: &str| {
         if !matches!(layout.only(&change.id), Ok(None)) {
             continue;
         }
-        let Some(new) = put(text, std::slice::from_ref(&change)) else { continue };
+        let Some(new) = put(text, std::slice::from_ref(&change)) else {
+            continue;
+        };
         // One part was put in, and all else is as it was.
         let same = |(a, b): &(u8, u8)| a == b;
         let head = text.bytes().zip(new.bytes()).take_while(same).count();
@@ -32,7 +34,10 @@ fuzz_target!(|text: &str| {
     let _ = chart::objects(text);
     let _ = chart::source(text);
     if let Some(new) = with_resource(text, &|name| name == "web.json", "web.ambient.yaml") {
-        assert_eq!(with_resource(&new, &|_| true, "web.ambient.yaml"), Some(new.clone()));
+        assert_eq!(
+            with_resource(&new, &|_| true, "web.ambient.yaml"),
+            Some(new.clone())
+        );
     }
 });
 
