@@ -1,5 +1,6 @@
 //! What converters look up: hosts, who claims them, who routes to them.
 
+use super::virtual_service::effective::{delegate_namespace, is_visible};
 use super::{Change, Options};
 use model::meta::Object;
 use model::traffic::{HttpRouteResource, Service, ServiceEntry};
@@ -75,6 +76,10 @@ pub struct Context<'a> {
     claims: HashMap<String, Vec<usize>>,
     wildcard_claims: Vec<(String, usize)>,
     destinations: HashMap<String, Vec<usize>>,
+    /// VirtualServices without hosts, by namespace and name.
+    delegates: HashMap<(&'a str, &'a str), usize>,
+    /// Objects whose rules delegate to these.
+    roots: HashMap<usize, Vec<usize>>,
     routes: HashMap<(Arc<str>, Arc<str>), Vec<usize>>,
     entries: HashMap<&'a str, usize>,
     names: HashSet<&'a ObjectRef>,
@@ -92,6 +97,8 @@ impl<'a> Context<'a> {
             claims: HashMap::new(),
             wildcard_claims: Vec::new(),
             destinations: HashMap::new(),
+            delegates: HashMap::new(),
+            roots: HashMap::new(),
             routes: HashMap::new(),
             entries: HashMap::new(),
             names: HashSet::new(),
@@ -113,6 +120,7 @@ impl<'a> Context<'a> {
         context.index_ours(&mesh.request_authentications);
         context.index_ours(&mesh.destination_rules);
         context.index_ours(&mesh.others);
+        context.index_delegates();
         context.index_virtual_services();
         context.index_routes();
         context
@@ -139,9 +147,42 @@ impl<'a> Context<'a> {
         }
     }
 
+    fn index_delegates(&mut self) {
+        let mesh = self.mesh;
+        let all = &mesh.virtual_services;
+        for (index, object) in all
+            .iter()
+            .enumerate()
+            .filter(|(_, object)| object.spec.hosts.is_empty())
+        {
+            self.delegates
+                .entry((object.namespace(), object.name()))
+                .or_insert(index);
+        }
+        for (index, root) in all
+            .iter()
+            .enumerate()
+            .filter(|(_, object)| !object.spec.hosts.is_empty())
+        {
+            for delegate in root.spec.http.iter().filter_map(|rule| rule.delegate.as_ref()) {
+                let key = (delegate_namespace(delegate, root), delegate.name.as_str());
+                if let Some(&found) = self.delegates.get(&key)
+                    && is_visible(self, &all[found], root.namespace())
+                {
+                    let roots = self.roots.entry(found).or_default();
+                    if roots.last() != Some(&index) {
+                        roots.push(index);
+                    }
+                }
+            }
+        }
+    }
+
     fn index_virtual_services(&mut self) {
         for (index, object) in self.mesh.virtual_services.iter().enumerate() {
-            if !object.spec.applies_to_mesh() {
+            // What a delegate does, its roots do.
+            let is_joined = self.roots.contains_key(&index);
+            if !object.spec.applies_to_mesh() || is_joined {
                 continue;
             }
             for host in &object.spec.hosts {
@@ -154,10 +195,7 @@ impl<'a> Context<'a> {
                         .push(index),
                 }
             }
-            let hosts: HashSet<String> = destination_hosts(&object.spec)
-                .map(|host| self.qualify(host, object.namespace()))
-                .collect();
-            for host in hosts {
+            for host in self.destination_hosts_of(object) {
                 self.destinations.entry(host).or_default().push(index);
             }
         }
@@ -263,6 +301,43 @@ impl<'a> Context<'a> {
             .into_iter()
             .flatten()
             .map(|&index| &self.mesh.virtual_services[index])
+    }
+
+    /// A VirtualService without hosts, to whose rules others delegate.
+    #[must_use]
+    pub fn delegate(&self, namespace: &str, name: &str) -> Option<&'a Object<VirtualService>> {
+        let index = self.delegates.get(&(namespace, name))?;
+        self.mesh.virtual_services.get(*index)
+    }
+
+    /// The VirtualServices with rules that delegate to this one and may see it.
+    pub fn roots_of(
+        &self,
+        delegate: &Object<VirtualService>,
+    ) -> impl Iterator<Item = &'a Object<VirtualService>> {
+        let index = self.delegates.get(&(delegate.namespace(), delegate.name()));
+        let roots = index.and_then(|index| self.roots.get(index));
+        roots
+            .into_iter()
+            .flatten()
+            .map(|&index| &self.mesh.virtual_services[index])
+    }
+
+    /// The qualified names of all hosts that a VirtualService sends requests or copies of them to, those of its
+    /// delegates among them.
+    #[must_use]
+    pub fn destination_hosts_of(&self, object: &Object<VirtualService>) -> HashSet<String> {
+        let mut hosts: HashSet<String> = destination_hosts(&object.spec)
+            .map(|host| self.qualify(host, object.namespace()))
+            .collect();
+        for delegate in object.spec.http.iter().filter_map(|rule| rule.delegate.as_ref()) {
+            let found = self.delegate(delegate_namespace(delegate, object), &delegate.name);
+            if let Some(found) = found.filter(|found| is_visible(self, found, object.namespace())) {
+                let theirs = destination_hosts(&found.spec);
+                hosts.extend(theirs.map(|host| self.qualify(host, found.namespace())));
+            }
+        }
+        hosts
     }
 
     /// Routes of the Gateway API that are attached to a Service.

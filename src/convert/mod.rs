@@ -203,6 +203,7 @@ fn without_repetitions(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.retain(|finding| {
         seen.insert((
             finding.code.clone(),
+            finding.location.object.clone(),
             finding.location.path.clone(),
             finding.message.clone(),
         ))

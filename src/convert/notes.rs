@@ -2,11 +2,14 @@
 
 use crate::code::Code;
 use crate::finding::{Finding, Location};
-use model::{FieldPath, Object};
+use model::{FieldPath, Node, Object, ObjectRef, Origin};
+use std::sync::Arc;
 
 /// Collects what there is to say about an object, and whether it has to be kept as it is.
 pub struct Notes<'a, T> {
     object: &'a Object<T>,
+    /// Another object to which the fields belong at the moment.
+    other: Option<(ObjectRef, Origin, Arc<Node>)>,
     obstacles: Vec<Finding>,
     remarks: Vec<Finding>,
 }
@@ -16,9 +19,21 @@ impl<'a, T> Notes<'a, T> {
     pub fn on(object: &'a Object<T>) -> Self {
         Self {
             object,
+            other: None,
             obstacles: Vec::new(),
             remarks: Vec::new(),
         }
+    }
+
+    /// From now on fields are those of another object, which takes part in this one.
+    pub fn elsewhere<U>(&mut self, other: &Object<U>) {
+        self.other =
+            (other.id != self.object.id).then(|| (other.id.clone(), other.origin.clone(), other.raw.clone()));
+    }
+
+    /// From now on fields are those of the object itself.
+    pub fn here(&mut self) {
+        self.other = None;
     }
 
     /// The object cannot be converted, because of this field.
@@ -46,6 +61,15 @@ impl<'a, T> Notes<'a, T> {
     }
 
     fn finding(&self, code: Code, path: &FieldPath, message: String) -> Finding {
+        if let Some((id, origin, raw)) = &self.other {
+            let location = Location {
+                origin: origin.clone(),
+                mark: raw.mark_of(path),
+                object: Some(id.clone()),
+                path: path.clone(),
+            };
+            return code.finding(location, message);
+        }
         let location = if path.segments().is_empty() {
             Location::of_object(self.object)
         } else {

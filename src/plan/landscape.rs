@@ -351,8 +351,8 @@ impl<'a> Landscape<'a> {
             if gateways.iter().all(|gateway| gateway == "mesh") {
                 continue;
             }
-            for host in convert::context::destination_hosts(&object.spec) {
-                if let Host::Service(service) = self.context.host(host, object.namespace()) {
+            for host in self.context.destination_hosts_of(object) {
+                if let Host::Service(service) = self.context.host(&host, object.namespace()) {
                     found.insert(self.context.service_host(service));
                 }
             }

@@ -24,6 +24,9 @@ pub struct MeshSettings {
     pub default_virtual_service_export_to: Vec<String>,
     /// Names of the extension providers.
     pub extension_providers: Vec<String>,
+    /// Whether requests without a retry policy of their own get another one than Istio's
+    /// (`defaultHttpRetryPolicy`).
+    pub has_default_retries: bool,
 }
 
 impl Default for MeshSettings {
@@ -36,6 +39,7 @@ impl Default for MeshSettings {
             trust_domain_aliases: Vec::new(),
             default_virtual_service_export_to: vec!["*".to_owned()],
             extension_providers: Vec::new(),
+            has_default_retries: false,
         }
     }
 }
@@ -89,6 +93,12 @@ impl MeshSettings {
         }
         if let Some(values) = texts("defaultVirtualServiceExportTo") {
             self.default_virtual_service_export_to = values;
+        }
+        if config
+            .get("defaultHttpRetryPolicy")
+            .is_some_and(|policy| !policy.is_null())
+        {
+            self.has_default_retries = true;
         }
         if let Some(providers) = config.get("extensionProviders") {
             self.extension_providers = providers

@@ -45,13 +45,13 @@ record! { strict;
         /// A fixed answer.
         pub direct_response: Option<Opaque> = "directResponse",
         /// Another VirtualService that goes on.
-        pub delegate: Option<Opaque> = "delegate",
+        pub delegate: Option<Delegate> = "delegate",
         /// Changes of path and authority.
         pub rewrite: Option<Box<HttpRewrite>> = "rewrite",
         /// Limit for the whole request with its retries.
         pub timeout: Option<Duration> = "timeout",
         /// When and how often a request is tried again.
-        pub retries: Option<Opaque> = "retries",
+        pub retries: Option<Box<HttpRetry>> = "retries",
         /// Faults to inject.
         pub fault: Option<Opaque> = "fault",
         /// A destination that gets copies.
@@ -63,9 +63,59 @@ record! { strict;
         /// Share of requests to copy.
         pub mirror_percentage: Option<Percent> = "mirrorPercentage",
         /// Cross-origin answers by the proxy.
-        pub cors_policy: Option<Opaque> = "corsPolicy",
+        pub cors_policy: Option<Box<CorsPolicy>> = "corsPolicy",
         /// Header edits.
         pub headers: Option<Box<Headers>> = "headers",
+    }
+}
+
+record! { strict;
+    /// A VirtualService without hosts by name (`istio.networking.v1alpha3.Delegate`).
+    pub struct Delegate {
+        /// Its name.
+        pub name: String = "name",
+        /// Its namespace; empty means that of the object that delegates.
+        pub namespace: Option<String> = "namespace",
+    }
+}
+
+record! { strict;
+    /// When a request is tried again (`istio.networking.v1alpha3.HTTPRetry`).
+    pub struct HttpRetry {
+        /// How often, after the first time; absent or 0 means never.
+        pub attempts: Option<i64> = "attempts",
+        /// Limit for each try.
+        pub per_try_timeout: Option<Duration> = "perTryTimeout",
+        /// Envoy's conditions and status codes, separated by commas; empty means istiod's default.
+        pub retry_on: Option<String> = "retryOn",
+        /// Whether other localities may be tried.
+        pub retry_remote_localities: Option<bool> = "retryRemoteLocalities",
+        /// Whether hosts that failed are avoided; absent means yes.
+        pub retry_ignore_previous_hosts: Option<bool> = "retryIgnorePreviousHosts",
+        /// The base of the waiting time between tries.
+        pub backoff: Option<Duration> = "backoff",
+    }
+}
+
+record! { strict;
+    /// Cross-origin answers by the proxy (`istio.networking.v1alpha3.CorsPolicy`).
+    pub struct CorsPolicy {
+        /// Origins, literally; deprecated, and without effect beside `allowOrigins`.
+        pub allow_origin: Vec<String> = "allowOrigin",
+        /// Origins.
+        pub allow_origins: Vec<StringMatch> = "allowOrigins",
+        /// Methods of the answer to a preflight.
+        pub allow_methods: Vec<String> = "allowMethods",
+        /// Headers of the answer to a preflight.
+        pub allow_headers: Vec<String> = "allowHeaders",
+        /// Headers that scripts may read.
+        pub expose_headers: Vec<String> = "exposeHeaders",
+        /// How long a preflight's answer holds; whole seconds count.
+        pub max_age: Option<Duration> = "maxAge",
+        /// Whether credentials may be sent.
+        pub allow_credentials: Option<bool> = "allowCredentials",
+        /// `FORWARD` (also when absent) or `IGNORE`: what becomes of preflights whose origin fits nothing.
+        pub unmatched_preflights: Option<String> = "unmatchedPreflights",
     }
 }
 

@@ -46,5 +46,6 @@ fn request_match(wanted: &Node) -> RequestMatch {
         method: wanted.get("method").and_then(Node::as_str).map(str::to_owned),
         headers: values("headers", str::to_lowercase),
         query: values("queryParams", str::to_owned),
+        without: Vec::new(),
     }
 }

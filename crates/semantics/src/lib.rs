@@ -4,6 +4,7 @@
 
 pub mod authorization;
 pub mod http_route;
+pub mod implication;
 pub mod layer_4;
 pub mod overlap;
 pub mod predicate;

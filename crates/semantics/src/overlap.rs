@@ -17,7 +17,9 @@ fn values(a: &[(String, ValueMatch)], b: &[(String, ValueMatch)]) -> bool {
     })
 }
 
-fn value(a: &ValueMatch, b: &ValueMatch) -> bool {
+/// Whether some value may fulfil both. Says `true` where it cannot tell.
+#[must_use]
+pub fn value(a: &ValueMatch, b: &ValueMatch) -> bool {
     match (a, b) {
         (ValueMatch::Exact(x), other) | (other, ValueMatch::Exact(x)) => {
             other.matches(Some(x)) || unreadable(other)

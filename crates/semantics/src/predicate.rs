@@ -103,6 +103,18 @@ impl ValueMatch {
             Self::Presence => true,
         }
     }
+
+    /// Whether a header fulfils the inverted condition, as `withoutHeaders` of a VirtualService has it: for
+    /// presence the header must be absent, for all others an absent header counts as an empty one.
+    ///
+    /// Source: istio/istio:pilot/pkg/networking/core/route/route.go (`TranslateRouteMatch`).
+    #[must_use]
+    pub fn excludes(&self, value: Option<&str>) -> bool {
+        match self {
+            Self::Presence => value.is_none(),
+            _ => !self.matches(Some(value.unwrap_or_default())),
+        }
+    }
 }
 
 /// A conjunction of conditions.
@@ -116,6 +128,9 @@ pub struct RequestMatch {
     pub headers: Vec<(String, ValueMatch)>,
     /// Query parameters by name.
     pub query: Vec<(String, ValueMatch)>,
+    /// Headers by lower-case name that must not be so ([`ValueMatch::excludes`]). Only a VirtualService has
+    /// these.
+    pub without: Vec<(String, ValueMatch)>,
 }
 
 impl RequestMatch {
@@ -127,6 +142,7 @@ impl RequestMatch {
             method: None,
             headers: Vec::new(),
             query: Vec::new(),
+            without: Vec::new(),
         }
     }
 
@@ -146,13 +162,21 @@ impl RequestMatch {
                 .query
                 .iter()
                 .all(|(name, wanted)| wanted.matches(request.query.get(name).map(String::as_str)))
+            && self
+                .without
+                .iter()
+                .all(|(name, unwanted)| unwanted.excludes(request.headers.get(name).map(String::as_str)))
     }
 
     /// Whether istiod takes this for a catch-all, which ends a VirtualService. A method is a condition on the
     /// header `:method`, so it keeps a match from being one.
     #[must_use]
     pub fn is_catch_all(&self) -> bool {
-        self.path.is_catch_all() && self.method.is_none() && self.headers.is_empty() && self.query.is_empty()
+        self.path.is_catch_all()
+            && self.method.is_none()
+            && self.headers.is_empty()
+            && self.query.is_empty()
+            && self.without.is_empty()
     }
 }
 
@@ -208,5 +232,21 @@ mod tests {
         assert!(!ValueMatch::Presence.matches(None));
         assert!(!ValueMatch::Regex(".*".into()).matches(None));
         assert!(ValueMatch::Regex(".*".into()).matches(Some("")));
+    }
+
+    #[test]
+    fn an_absent_header_counts_as_empty_where_it_must_not_match() {
+        let exact = ValueMatch::Exact("a".into());
+        let empty = ValueMatch::Exact(String::new());
+        for (condition, value, expected) in [
+            (&ValueMatch::Presence, None, true),
+            (&ValueMatch::Presence, Some(""), false),
+            (&exact, None, true),
+            (&exact, Some("a"), false),
+            (&exact, Some("b"), true),
+            (&empty, None, false),
+        ] {
+            assert_eq!(condition.excludes(value), expected, "{condition:?} {value:?}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use super::rules::{self, Attributes};
 use crate::code::Code;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
+use crate::convert::virtual_service::effective::Effective;
 use crate::convert::{Change, Disposition, Sink};
 use model::security::{Action, AuthorizationPolicy, RequestAuthentication, WorkloadSelector};
 use model::virtual_service::VirtualService;
@@ -261,7 +262,7 @@ impl<'a> Namespace<'a> {
         }
         let attributes = Attributes::of(&object.spec);
         for router in &target.virtual_services {
-            check_route(router, &attributes, object, service, notes);
+            check_route(self.context, router, &attributes, object, service, notes);
         }
         let changes_path = |key: &str| target.route_rules.iter().any(|rule| mentions(rule, key));
         if attributes.paths && changes_path("urlRewrite") {
@@ -365,6 +366,7 @@ fn check_object(context: &Context<'_>, object: &Policy, notes: &mut PolicyNotes<
 
 /// What a route changes before the server's policy sees a request, a waypoint's policy sees unchanged.
 fn check_route(
+    context: &Context<'_>,
     router: &Object<VirtualService>,
     attributes: &Attributes,
     object: &Policy,
@@ -372,7 +374,8 @@ fn check_route(
     notes: &mut PolicyNotes<'_>,
 ) {
     let rules = FieldPath::spec().key("rules");
-    for rule in &router.spec.http {
+    for rule in Effective::of(context, router).http {
+        let rule = &*rule.rule;
         let rewrites_path = rule
             .rewrite
             .as_ref()

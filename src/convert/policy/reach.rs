@@ -1,6 +1,6 @@
 //! From pods to the Services through which they are reached: what a selector means at a waypoint.
 
-use crate::convert::context::{Context, Host, destination_hosts};
+use crate::convert::context::{Context, Host};
 use model::meta::Object;
 use model::security::{WorkloadSelector, is_subset};
 use model::traffic::Service;
@@ -142,12 +142,15 @@ impl<'a> Reach<'a> {
         selector: &WorkloadSelector,
         namespace: &str,
     ) -> bool {
-        destination_hosts(&router.spec).any(|host| match self.context.host(host, router.namespace()) {
-            Host::Service(service) => {
-                service.namespace() == namespace && self.of_service(selector, service) != Coverage::None
-            }
-            _ => false,
-        })
+        let hosts = self.context.destination_hosts_of(router);
+        hosts
+            .iter()
+            .any(|host| match self.context.host(host, router.namespace()) {
+                Host::Service(service) => {
+                    service.namespace() == namespace && self.of_service(selector, service) != Coverage::None
+                }
+                _ => false,
+            })
     }
 }
 
@@ -214,8 +217,10 @@ fn target<'a>(
         }
     };
     for claimant in &claimants {
-        for destination in destination_hosts(&claimant.spec) {
-            if let Host::Service(found) = context.host(destination, claimant.namespace()) {
+        let mut hosts: Vec<String> = context.destination_hosts_of(claimant).into_iter().collect();
+        hosts.sort_unstable();
+        for destination in hosts {
+            if let Host::Service(found) = context.host(&destination, claimant.namespace()) {
                 reach(found);
             }
         }

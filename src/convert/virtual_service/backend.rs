@@ -123,3 +123,8 @@ pub fn is_dns_label(label: &str) -> bool {
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     inner && !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')
 }
+
+/// `PreciseHostname` of the Gateway API.
+pub fn is_precise_hostname(name: &str) -> bool {
+    name.len() <= 253 && name.parse::<std::net::IpAddr>().is_err() && name.split('.').all(is_dns_label)
+}

@@ -6,7 +6,7 @@ use model::FieldPath;
 use model::values::StringMatch;
 use model::virtual_service::{HttpMatchRequest, VirtualService};
 use semantics::predicate::{PathMatch, RequestMatch, ValueMatch, escape};
-use semantics::virtual_service::request_match;
+use semantics::virtual_service::request_matches;
 use serde_json::{Value as Json, json};
 
 /// The verbs of `HTTPRouteMatch.method`.
@@ -18,14 +18,17 @@ const MAX_PATH: usize = 1024;
 /// `HTTPHeaderMatch.value`.
 const MAX_HEADER: usize = 4096;
 /// `HTTPRouteMatch.headers`, `.queryParams`.
-const MAX_VALUES: usize = 16;
+pub const MAX_VALUES: usize = 16;
+
+type VsNotes<'a> = Notes<'a, VirtualService>;
 
 /// A condition of a VirtualService.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match {
     /// As it was written.
     pub meaning: RequestMatch,
-    /// In the forms that an HTTPRoute has; matches the same requests.
+    /// In the forms that an HTTPRoute has; matches the same requests. `without` holds what a header must be to
+    /// fail, in these forms too and in the same order.
     pub condition: RequestMatch,
 }
 
@@ -39,15 +42,22 @@ impl Match {
     }
 }
 
-/// Says of everything in a match that an HTTPRoute cannot express why it cannot, and gives the condition in
-/// the forms that it can; `None` if something stood in the way.
-pub fn convert(
-    wanted: &HttpMatchRequest,
-    path: &FieldPath,
-    notes: &mut Notes<'_, VirtualService>,
-) -> Option<Match> {
+/// Says of everything in a match that an HTTPRoute cannot express why it cannot, and gives the conditions in
+/// the forms that it can, one per method where several are listed; `None` if something stood in the way.
+pub fn convert(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut VsNotes<'_>) -> Option<Vec<Match>> {
     name_unsupported(wanted, path, notes);
-    let meaning = request_match(wanted).ok()?;
+    let meanings = request_matches(wanted).ok()?;
+    let mut converted = Vec::new();
+    for meaning in meanings {
+        converted.push(Match {
+            condition: to_condition(&meaning, path, notes)?,
+            meaning,
+        });
+    }
+    Some(converted)
+}
+
+fn to_condition(meaning: &RequestMatch, path: &FieldPath, notes: &mut VsNotes<'_>) -> Option<RequestMatch> {
     let mut condition = meaning.clone();
     condition.path = convert_path(condition.path, &path.key("uri"), notes)?;
     if let Some(method) = &condition.method
@@ -60,6 +70,7 @@ pub fn convert(
     for (map, values, limit) in [
         ("headers", &mut condition.headers, MAX_HEADER),
         ("queryParams", &mut condition.query, MAX_PATH),
+        ("withoutHeaders", &mut condition.without, MAX_HEADER),
     ] {
         let path = path.key(map);
         if values.len() > MAX_VALUES {
@@ -84,14 +95,25 @@ pub fn convert(
             return None;
         }
         for (name, value) in values.iter_mut() {
+            if map == "withoutHeaders" && fits_absence(value) {
+                notes.keep(Code::MatchWithoutHeaders, &path.key(name), format!("an absent `{name}` counts as an empty one here, which fits what must not be; an HTTPRoute cannot match an absent header"));
+                return None;
+            }
             convert_value(name, value, limit, &path.key(name), notes)?;
         }
     }
-    Some(Match { meaning, condition })
+    Some(condition)
+}
+
+/// Whether what a header must not be is so for an absent one, or may be: it counts as empty, except where
+/// presence is asked for.
+fn fits_absence(unwanted: &ValueMatch) -> bool {
+    !matches!(unwanted, ValueMatch::Presence)
+        && semantics::overlap::value(&ValueMatch::Exact(String::new()), unwanted)
 }
 
 /// Conditions that have no form in an HTTPRoute, each with the reason.
-fn name_unsupported(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut Notes<'_, VirtualService>) {
+fn name_unsupported(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut VsNotes<'_>) {
     if wanted.scheme.is_some() {
         notes.keep(
             Code::MatchScheme,
@@ -106,42 +128,29 @@ fn name_unsupported(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut Not
             "an HTTPRoute for a Service cannot match the authority: `hostnames` are ignored there",
         );
     }
-    if matches!(
-        wanted.method,
-        Some(StringMatch::Prefix(_) | StringMatch::Regex(_) | StringMatch::Presence)
-    ) {
-        notes.keep(
-            Code::MatchMethod,
-            &path.key("method"),
-            "an HTTPRoute matches a method only exactly",
+    name_unsupported_method(wanted, path, notes);
+    let by_gateway = !wanted.gateways.is_empty();
+    if by_gateway && (!wanted.source_labels.is_empty() || wanted.source_namespace.is_some()) {
+        notes.tell(
+            Code::ClientNotLookedAt,
+            &path.key("gateways"),
+            "where a match names `mesh` among its gateways, sidecars do not look at the client's labels and namespace; neither does the route, while a waypoint would drop a match with labels",
         );
     }
-    if !wanted.without_headers.is_empty() {
-        notes.keep(
-            Code::MatchWithoutHeaders,
-            &path.key("withoutHeaders"),
-            "an HTTPRoute cannot ask for the absence of a header",
-        );
-    }
-    if !wanted.source_labels.is_empty() {
+    if !wanted.source_labels.is_empty() && !by_gateway {
         notes.keep(
             Code::MatchSourceLabels,
             &path.key("sourceLabels"),
             "a waypoint drops this match, so its requests fall to the next rule: routing by the client's labels has no form in ambient mode",
         );
     }
-    if let Some(namespace) = &wanted.source_namespace {
+    if let Some(namespace) = &wanted.source_namespace
+        && !by_gateway
+    {
         let message = format!(
             "a waypoint compares `{namespace}` with its own namespace, not with the client's: the rule would hold for every client or for none"
         );
         notes.keep(Code::MatchSourceNamespace, &path.key("sourceNamespace"), message);
-    }
-    if !wanted.gateways.is_empty() {
-        notes.keep(
-            Code::MatchGateways,
-            &path.key("gateways"),
-            "the match names gateways; splitting it is not yet done",
-        );
     }
     if wanted.stat_prefix.is_some() {
         notes.tell(
@@ -159,22 +168,30 @@ fn name_unsupported(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut Not
     }
 }
 
-fn convert_path(
-    path: PathMatch,
-    place: &FieldPath,
-    notes: &mut Notes<'_, VirtualService>,
-) -> Option<PathMatch> {
+fn name_unsupported_method(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut VsNotes<'_>) {
+    let only_method = HttpMatchRequest {
+        method: wanted.method.clone(),
+        ..HttpMatchRequest::default()
+    };
+    if request_matches(&only_method).is_ok() {
+        return;
+    }
+    let message = match &wanted.method {
+        Some(StringMatch::Prefix(prefix)) => format!(
+            "methods that begin with `{prefix}` are not only those of the nine that an HTTPRoute can match"
+        ),
+        _ => {
+            "an HTTPRoute matches methods only exactly, and this expression is no list of methods".to_owned()
+        }
+    };
+    notes.keep(Code::MatchMethod, &path.key("method"), message);
+}
+
+fn convert_path(path: PathMatch, place: &FieldPath, notes: &mut VsNotes<'_>) -> Option<PathMatch> {
     let converted = match path {
         PathMatch::Exact(value) if is_clean(&value) => PathMatch::Exact(value),
         PathMatch::Exact(value) => PathMatch::Regex(escape(&value)),
-        PathMatch::StringPrefix(prefix) => {
-            notes.tell(
-                Code::PrefixAsRegex,
-                &place.key("prefix"),
-                format!("the prefix `{prefix}` is a string and becomes a regular expression: `PathPrefix` goes by segments and would match other paths"),
-            );
-            PathMatch::Regex(format!("{}.*", escape(&prefix)))
-        }
+        PathMatch::StringPrefix(prefix) => PathMatch::Regex(format!("{}.*", escape(&prefix))),
         PathMatch::ExactIgnoringCase(value) | PathMatch::StringPrefixIgnoringCase(value)
             if !value.is_ascii() =>
         {
@@ -203,8 +220,8 @@ fn convert_path(
     Some(converted)
 }
 
-/// Whether the API server takes an exact path (CEL rules of `HTTPPathMatch`).
-fn is_clean(path: &str) -> bool {
+/// Whether the API server takes a path as `Exact` or `PathPrefix` (CEL rules of `HTTPPathMatch`).
+pub fn is_clean(path: &str) -> bool {
     let lower = path.to_lowercase();
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@%".contains(&b);
     path.starts_with('/')
@@ -223,7 +240,7 @@ fn convert_value(
     value: &mut ValueMatch,
     limit: usize,
     place: &FieldPath,
-    notes: &mut Notes<'_, VirtualService>,
+    notes: &mut VsNotes<'_>,
 ) -> Option<()> {
     if name.eq_ignore_ascii_case("host") || name.starts_with(':') {
         notes.keep(

@@ -1,15 +1,13 @@
 //! HTTPRoutes from rules: their order, their number, their form.
 
 use super::http_action::Action;
-use super::http_match::{self, Match};
-use super::order::{self, Arrangement, Ties};
-use crate::code::Code;
+use super::http_match;
+use super::order::{Entry, Ties};
 use crate::convert::Change;
 use crate::convert::context::Context;
-use crate::convert::notes::Notes;
 use model::traffic::Service;
 use model::virtual_service::VirtualService;
-use model::{FieldPath, Kind, Object, ObjectRef};
+use model::{Kind, Object, ObjectRef};
 use semantics::predicate::RequestMatch;
 use serde_json::{Value as Json, json};
 
@@ -24,67 +22,22 @@ pub struct Rule {
     /// Its name.
     pub name: Option<String>,
     /// Alternatives.
-    pub matches: Vec<Match>,
+    pub matches: Vec<RequestMatch>,
     /// What follows.
     pub action: Action,
 }
 
-/// Changes the conditions so that istiod tries the rules in the written order; says so if it cannot be done.
-pub fn keep_order(rules: &mut [Rule], notes: &mut Notes<'_, VirtualService>) -> bool {
-    let mut actions: Vec<&Action> = Vec::new();
-    let mut entries = Vec::new();
-    for rule in rules.iter() {
-        let number = actions
-            .iter()
-            .position(|action| **action == rule.action)
-            .unwrap_or_else(|| {
-                actions.push(&rule.action);
-                actions.len() - 1
-            });
-        entries.extend(
-            rule.matches
-                .iter()
-                .cloned()
-                .map(|Match { meaning, condition }| order::Entry {
-                    meaning,
-                    condition,
-                    action: number,
-                }),
-        );
-    }
-    let matches = entries.len();
-    let ties = if rules.len() > MAX_RULES
-        || matches > MAX_ROUTE_MATCHES
-        || rules.iter().any(|r| r.matches.len() > MAX_RULE_MATCHES)
-    {
-        Ties::Unknown
-    } else {
+/// What decides between conditions of the same rank, if these are the rules.
+pub fn ties(rules: &[&[Entry]]) -> Ties {
+    let matches: usize = rules.iter().map(|rule| rule.len()).sum();
+    let is_one_route = rules.len() <= MAX_RULES
+        && matches <= MAX_ROUTE_MATCHES
+        && rules.iter().all(|rule| rule.len() <= MAX_RULE_MATCHES);
+    if is_one_route {
         Ties::InOrder
-    };
-    let place = FieldPath::spec().key("http");
-    match order::keep_order(&mut entries, ties) {
-        Err(order::Unorderable) => {
-            notes.keep(Code::OrderNotKept, &place, "istiod sorts the rules of an HTTPRoute by specificity, and the written order cannot be kept within the limits of the API");
-            return false;
-        }
-        Ok(Arrangement::Padded) => {
-            notes.tell(Code::OrderByPadding, &place, "paths became regular expressions of falling lengths, so that istiod tries the rules in the written order");
-        }
-        Ok(Arrangement::AsWritten) => {}
+    } else {
+        Ties::Unknown
     }
-    let mut entries = entries.into_iter();
-    for rule in rules {
-        rule.matches = entries
-            .by_ref()
-            .take(rule.matches.len())
-            .map(
-                |order::Entry {
-                     meaning, condition, ..
-                 }| Match { meaning, condition },
-            )
-            .collect();
-    }
-    true
 }
 
 /// The routes that hold the rules: one, or several where the API's limits ask for it.
@@ -167,23 +120,24 @@ fn rule_json(rule: &Rule) -> Json {
     if let Some(name) = &rule.name {
         fields.insert("name".into(), json!(name));
     }
-    if !matches!(rule.matches.as_slice(), [only] if only.condition == RequestMatch::any()) {
+    if !matches!(rule.matches.as_slice(), [only] if *only == RequestMatch::any()) {
         fields.insert(
             "matches".into(),
-            rule.matches
-                .iter()
-                .map(|m| http_match::to_json(&m.condition))
-                .collect(),
+            rule.matches.iter().map(http_match::to_json).collect(),
         );
     }
-    if !rule.action.filters.is_empty() {
-        fields.insert("filters".into(), json!(rule.action.filters));
+    let filters = rule.action.filters();
+    if !filters.is_empty() {
+        fields.insert("filters".into(), json!(filters));
     }
     if !rule.action.backend_refs.is_empty() {
         fields.insert("backendRefs".into(), json!(rule.action.backend_refs));
     }
-    if let Some(timeout) = &rule.action.timeout {
-        fields.insert("timeouts".into(), json!({ "request": timeout }));
+    if !rule.action.timeouts.is_empty() {
+        fields.insert("timeouts".into(), json!(rule.action.timeouts));
+    }
+    if let Some(retry) = &rule.action.retry {
+        fields.insert("retry".into(), json!(retry));
     }
     Json::Object(fields)
 }

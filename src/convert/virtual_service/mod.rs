@@ -1,43 +1,99 @@
 //! VirtualService to HTTPRoute: which hosts, which ports, which rules.
 
 pub mod backend;
+mod cors;
+mod delegate;
+mod duration;
+pub mod effective;
+mod guards;
 mod header_edits;
 mod http_action;
 mod http_match;
 mod http_route;
+mod mirror;
 mod order;
+mod path_change;
+mod redirect;
+mod retries;
+mod rules;
 
 use crate::code::Code;
 use crate::convert::assumed::is_assumed;
 use crate::convert::context::{Context, Host};
 use crate::convert::notes::Notes;
 use crate::convert::{Change, Disposition, Sink};
-use backend::Backends;
-use http_match::Match;
-use http_route::{Rule, keep_order, routes};
+use effective::Effective;
+use http_route::{Rule, routes};
 use model::traffic::Service;
 use model::virtual_service::VirtualService;
-use model::{FieldPath, Object};
+use model::{FieldPath, Object, ObjectRef};
+use rules::rules_for_port;
+use std::collections::HashMap;
 
 /// Converts all VirtualServices of a mesh.
 pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     use rayon::prelude::*;
-    let converted: Vec<_> = context
-        .mesh
-        .virtual_services
-        .par_iter()
-        .map(|object| convert(context, object))
+    let all = &context.mesh.virtual_services;
+    let converted: Vec<_> = all.par_iter().map(|object| convert(context, object)).collect();
+    let dispositions: HashMap<&ObjectRef, Disposition> = all
+        .iter()
+        .zip(&converted)
+        .map(|(object, (disposition, ..))| (&object.id, *disposition))
         .collect();
-    for (object, (disposition, changes, findings)) in context.mesh.virtual_services.iter().zip(converted) {
+    for (object, answer) in all.iter().zip(converted) {
+        let (disposition, changes, findings) = if object.spec.hosts.is_empty() {
+            answer_for_delegate(context, object, &dispositions)
+        } else {
+            answer
+        };
         sink.put(object, disposition, changes, findings);
     }
+}
+
+/// What becomes of an object without hosts: its rules are part of the objects that delegate to it.
+fn answer_for_delegate(
+    context: &Context<'_>,
+    object: &Object<VirtualService>,
+    dispositions: &HashMap<&ObjectRef, Disposition>,
+) -> Answer {
+    let mut notes = Notes::on(object);
+    let name = FieldPath::root().key("metadata").key("name");
+    let mut roots = context.roots_of(object).peekable();
+    if roots.peek().is_none() {
+        notes.keep(
+            Code::DelegateUnused,
+            &name,
+            "without hosts the object acts only through others that delegate to it, and none of the input does",
+        );
+        return (Disposition::Kept, Vec::new(), notes.into_findings());
+    }
+    let mut joined = Disposition::NothingToDo;
+    for root in roots {
+        match dispositions.get(&root.id) {
+            Some(Disposition::Converted) => joined = joined.min(Disposition::Converted),
+            Some(Disposition::Kept) => {
+                let message = format!(
+                    "{} delegates to it and is kept, so it is needed as it is",
+                    root.id
+                );
+                notes.keep(Code::Delegate, &name, message);
+            }
+            _ => {}
+        }
+    }
+    let disposition = if notes.is_kept() {
+        Disposition::Kept
+    } else {
+        joined
+    };
+    (disposition, Vec::new(), notes.into_findings())
 }
 
 type Answer = (Disposition, Vec<Change>, Vec<crate::finding::Finding>);
 
 fn convert(context: &Context<'_>, object: &Object<VirtualService>) -> Answer {
     let mut notes = Notes::on(object);
-    if !object.spec.applies_to_mesh() {
+    if !object.spec.applies_to_mesh() || object.spec.hosts.is_empty() {
         return (Disposition::NothingToDo, Vec::new(), Vec::new());
     }
     let services = check_object(context, object, &mut notes);
@@ -57,6 +113,9 @@ fn convert(context: &Context<'_>, object: &Object<VirtualService>) -> Answer {
                 ));
             }
         }
+    }
+    if !notes.is_kept() && changes.is_empty() && rules::are_for_gateways(context, object) {
+        return (Disposition::NothingToDo, changes, notes.into_findings());
     }
     let disposition = if notes.is_kept() || changes.is_empty() {
         Disposition::Kept
@@ -100,9 +159,6 @@ fn check_object<'a>(
                 format!("`{key}` rules are not yet converted"),
             );
         }
-    }
-    if spec.hosts.is_empty() {
-        notes.keep(Code::Delegate, &path.key("hosts"), "without hosts the object only acts through another that delegates to it; joining them is not yet done");
     }
     check_visibility(context, object, notes);
     let mut services = Vec::new();
@@ -196,11 +252,10 @@ fn check_host<'a>(
             service.id
         );
         notes.tell(Code::AssumedService, place, message);
-        let by_port = object
-            .spec
+        let by_port = Effective::of(context, object)
             .http
             .iter()
-            .flat_map(|rule| &rule.matches)
+            .flat_map(|rule| &rule.rule.matches)
             .any(|wanted| wanted.port.is_some());
         if by_port {
             let message = format!(
@@ -298,72 +353,4 @@ fn routes_for_service(
         }
     }
     changes
-}
-
-/// The rules for requests dialled at one port; `None` if something stood in the way.
-fn rules_for_port(
-    context: &Context<'_>,
-    object: &Object<VirtualService>,
-    port: u16,
-    notes: &mut Notes<'_, VirtualService>,
-) -> Option<Vec<Rule>> {
-    let backends = Backends {
-        context,
-        namespace: object.namespace(),
-        dialled_port: port,
-    };
-    let path = FieldPath::spec().key("http");
-    let mut rules = Vec::new();
-    for (index, rule) in object.spec.http.iter().enumerate() {
-        let path = path.index(index);
-        let mut matches = Vec::new();
-        for (index, wanted) in rule.matches.iter().enumerate() {
-            let condition = http_match::convert(wanted, &path.key("match").index(index), notes);
-            if port == 0 || wanted.port.is_none_or(|p| p.0 == port) {
-                matches.extend(condition);
-            }
-        }
-        if rule.matches.is_empty() {
-            matches.push(Match::any());
-        }
-        let action = http_action::convert(rule, &path, &backends, notes);
-        let ends = matches.iter().any(|m| m.meaning.is_catch_all());
-        if let Some(action) = action
-            && !matches.is_empty()
-        {
-            rules.push(Rule {
-                name: rule_name(rule.name.as_deref(), &path, &rules, notes),
-                matches,
-                action,
-            });
-        }
-        if ends && index + 1 < object.spec.http.len() {
-            let next = FieldPath::spec().key("http").index(index + 1);
-            notes.tell(
-                Code::DeadRule,
-                &next,
-                "the rule before it takes every request, so this one and all that follow never had an effect",
-            );
-            break;
-        }
-    }
-    if notes.is_kept() || !keep_order(&mut rules, notes) {
-        return None;
-    }
-    Some(rules)
-}
-
-fn rule_name(
-    name: Option<&str>,
-    path: &FieldPath,
-    earlier: &[Rule],
-    notes: &mut Notes<'_, VirtualService>,
-) -> Option<String> {
-    let name = name.filter(|n| !n.is_empty())?;
-    let valid = name.len() <= 253 && name.split('.').all(backend::is_dns_label);
-    if valid && earlier.iter().all(|rule| rule.name.as_deref() != Some(name)) {
-        return Some(name.to_owned());
-    }
-    notes.tell(Code::StatisticsName, &path.key("name"), format!("`{name}` cannot be the name of a rule in an HTTPRoute (RFC 1123, unique); only statistics and logs change"));
-    None
 }

@@ -18,6 +18,27 @@ pub struct Entry {
     pub condition: RequestMatch,
     /// The number of the action.
     pub action: usize,
+    /// The number of the rule that it comes from.
+    pub rule: usize,
+    /// Whether the action counts on the path being a `PathPrefix`, which then must not become anything else.
+    pub is_pinned: bool,
+    /// A path that the condition matches although it was not meant.
+    pub unless_path: Option<String>,
+}
+
+impl Entry {
+    /// A condition that is in an HTTPRoute's form already.
+    #[must_use]
+    pub fn new(meaning: RequestMatch, action: usize, rule: usize) -> Self {
+        Self {
+            condition: meaning.clone(),
+            meaning,
+            action,
+            rule,
+            is_pinned: false,
+            unless_path: None,
+        }
+    }
 }
 
 /// How the order was kept.
@@ -25,7 +46,7 @@ pub struct Entry {
 pub enum Arrangement {
     /// The sort order is the written order.
     AsWritten,
-    /// Paths had to become regular expressions of falling lengths.
+    /// Some paths had to become regular expressions, of falling lengths.
     Padded,
 }
 
@@ -57,12 +78,42 @@ pub fn keep_order(entries: &mut [Entry], ties: Ties) -> Result<Arrangement, Unor
     if is_kept(entries, ties) {
         return Ok(Arrangement::AsWritten);
     }
-    for Entry { condition, .. } in entries.iter_mut() {
-        condition.path = PathMatch::Regex(pattern(&condition.path));
+    lower(entries, ties)?;
+    pad(entries, ties)?;
+    if is_kept(entries, ties) {
+        Ok(Arrangement::Padded)
+    } else {
+        Err(Unorderable)
     }
+}
+
+/// Makes regular expressions of paths that istiod would try too early: these come after all others. What is
+/// lowered may in turn be too late for what comes behind it, so later entries are looked at after earlier ones.
+fn lower(entries: &mut [Entry], ties: Ties) -> Result<(), Unorderable> {
+    for index in 0..entries.len() {
+        let (before, after) = entries.split_at_mut(index + 1);
+        let Some(earlier) = before.last() else { continue };
+        for later in after {
+            let is_lowest = matches!(later.condition.path, PathMatch::Regex(_));
+            if is_lowest || is_free(earlier, later, ties) {
+                continue;
+            }
+            if later.is_pinned {
+                return Err(Unorderable);
+            }
+            later.condition.path = PathMatch::Regex(pattern(&later.condition.path));
+        }
+    }
+    Ok(())
+}
+
+/// Makes regular expressions longer than those that come behind them.
+fn pad(entries: &mut [Entry], ties: Ties) -> Result<(), Unorderable> {
     for index in (0..entries.len()).rev() {
         let (before, after) = entries.split_at_mut(index + 1);
-        let earlier = &mut before[index];
+        let Some(earlier) = before.last_mut() else {
+            continue;
+        };
         for later in after.iter() {
             if !is_free(earlier, later, ties) {
                 pad_beyond(&mut earlier.condition.path, length(&later.condition.path));
@@ -72,11 +123,7 @@ pub fn keep_order(entries: &mut [Entry], ties: Ties) -> Result<Arrangement, Unor
             return Err(Unorderable);
         }
     }
-    if is_kept(entries, ties) {
-        Ok(Arrangement::Padded)
-    } else {
-        Err(Unorderable)
-    }
+    Ok(())
 }
 
 /// Whether every pair of conditions that can hold together and lead to different actions is tried in the
@@ -139,11 +186,7 @@ mod tests {
             path,
             ..RequestMatch::any()
         };
-        Entry {
-            meaning: condition.clone(),
-            condition,
-            action,
-        }
+        Entry::new(condition, action, action)
     }
 
     #[test]
@@ -154,6 +197,25 @@ mod tests {
         ];
         assert_eq!(keep_order(&mut entries, Ties::InOrder), Ok(Arrangement::Padded));
         assert_eq!(entries[1].condition.path, PathMatch::Regex("/.*".into()));
+    }
+
+    #[test]
+    fn only_what_comes_too_early_becomes_an_expression() {
+        let mut entries = [
+            entry(PathMatch::Exact("/health".into()), 0),
+            entry(PathMatch::Regex("/v[0-9]+/.*".into()), 1),
+            entry(PathMatch::Any, 2),
+        ];
+        assert_eq!(keep_order(&mut entries, Ties::InOrder), Ok(Arrangement::Padded));
+        assert_eq!(entries[0].condition.path, PathMatch::Exact("/health".into()));
+    }
+
+    #[test]
+    fn a_pinned_prefix_behind_an_expression_cannot_be_ordered() {
+        let mut pinned = entry(PathMatch::SegmentPrefix("/a".into()), 1);
+        pinned.is_pinned = true;
+        let mut entries = [entry(PathMatch::Regex("/.*".into()), 0), pinned];
+        assert_eq!(keep_order(&mut entries, Ties::InOrder), Err(Unorderable));
     }
 
     #[test]
