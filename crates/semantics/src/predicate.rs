@@ -149,11 +149,9 @@ impl RequestMatch {
     /// Whether a request fulfils all conditions.
     #[must_use]
     pub fn matches(&self, request: &Request) -> bool {
-        self.path.matches(&request.path)
-            && self
-                .method
-                .as_ref()
-                .is_none_or(|method| *method == request.method)
+        self.method
+            .as_ref()
+            .is_none_or(|method| *method == request.method)
             && self
                 .headers
                 .iter()
@@ -166,6 +164,7 @@ impl RequestMatch {
                 .without
                 .iter()
                 .all(|(name, unwanted)| unwanted.excludes(request.headers.get(name).map(String::as_str)))
+            && self.path.matches(&request.path)
     }
 
     /// Whether istiod takes this for a catch-all, which ends a VirtualService. A method is a condition on the

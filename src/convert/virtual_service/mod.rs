@@ -63,7 +63,7 @@ fn answer_for_delegate(
         notes.keep(
             Code::DelegateUnused,
             &name,
-            "without hosts the object acts only through others that delegate to it, and none of the input does",
+            "without hosts the object acts only through others that delegate to it, and none of the input does and may see it",
         );
         return (Disposition::Kept, Vec::new(), notes.into_findings());
     }
