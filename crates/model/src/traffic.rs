@@ -172,25 +172,75 @@ record! { lenient;
     }
 }
 
-impl ServicePort {
-    /// Whether Istio routes this port as HTTP; undeclared protocols are sniffed and so may be.
+/// What Istio takes a port to carry, by its declared protocol. A port without a declaration is sniffed and may carry
+/// HTTP as well as other TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carries {
+    /// Rules for HTTP count.
+    pub http: bool,
+    /// Rules for TCP count.
+    pub tcp: bool,
+    /// Rules for TLS count.
+    pub tls: bool,
+}
+
+impl Carries {
+    const NOTHING: Self = Self {
+        http: false,
+        tcp: false,
+        tls: false,
+    };
+
+    /// By the name of a protocol as it stands in `appProtocol`, in a port's name or in a ServiceEntry.
     ///
-    /// Source: Istio's "Protocol Selection": `appProtocol`, else the port name up to its first `-`.
+    /// Source: Istio's "Protocol Selection".
+    #[must_use]
+    pub fn of(protocol: &str) -> Self {
+        match protocol.to_lowercase().as_str() {
+            "http" | "http2" | "grpc" | "grpc-web" | "kubernetes.io/h2c" | "kubernetes.io/ws" => Self {
+                http: true,
+                ..Self::NOTHING
+            },
+            "https" | "tls" => Self {
+                tls: true,
+                ..Self::NOTHING
+            },
+            "tcp" | "mongo" | "mysql" | "redis" => Self {
+                tcp: true,
+                ..Self::NOTHING
+            },
+            "udp" => Self::NOTHING,
+            _ => Self {
+                http: true,
+                tcp: true,
+                tls: false,
+            },
+        }
+    }
+}
+
+impl ServicePort {
+    /// What Istio takes the port to carry: by `appProtocol`, else by the port's name up to its first `-`.
+    ///
+    /// Source: Istio's "Protocol Selection".
+    #[must_use]
+    pub fn carries(&self) -> Carries {
+        if self.protocol.as_deref().is_some_and(|p| p != "TCP") {
+            return Carries::NOTHING;
+        }
+        if let Some(declared) = self.app_protocol.as_deref() {
+            return Carries::of(declared);
+        }
+        let name = self.name.as_deref().unwrap_or_default();
+        if name.to_lowercase().starts_with("grpc-web") {
+            return Carries::of("grpc-web");
+        }
+        Carries::of(name.split('-').next().unwrap_or_default())
+    }
+
+    /// Whether Istio routes this port as HTTP; undeclared protocols are sniffed and so may be.
     #[must_use]
     pub fn may_be_http(&self) -> bool {
-        if self.protocol.as_deref().is_some_and(|p| p != "TCP") {
-            return false;
-        }
-        let declared = self
-            .app_protocol
-            .as_deref()
-            .or(self.name.as_deref())
-            .unwrap_or_default()
-            .to_lowercase();
-        let word = declared.split('-').next().unwrap_or_default();
-        !matches!(
-            word,
-            "tcp" | "tls" | "https" | "mongo" | "mysql" | "redis" | "udp"
-        )
+        self.carries().http
     }
 }

@@ -15,9 +15,9 @@ record! { strict;
         /// Rules for HTTP, in order; the first that matches counts.
         pub http: Vec<HttpRoute> = "http",
         /// Rules for TLS that is passed through.
-        pub tls: Vec<Opaque> = "tls",
+        pub tls: Vec<TlsRoute> = "tls",
         /// Rules for TCP.
-        pub tcp: Vec<Opaque> = "tcp",
+        pub tcp: Vec<TcpRoute> = "tcp",
         /// Namespaces to which the object is visible; empty means the mesh's default.
         pub export_to: Vec<String> = "exportTo",
     }
@@ -27,8 +27,14 @@ impl VirtualService {
     /// Whether sidecars, and so waypoints, read this object.
     #[must_use]
     pub fn applies_to_mesh(&self) -> bool {
-        self.gateways.is_empty() || self.gateways.iter().any(|g| g == "mesh")
+        is_for_mesh(&self.gateways)
     }
+}
+
+/// Whether a list of gateways, of an object or of one match, is for sidecars: it is empty or names `mesh`.
+#[must_use]
+pub fn is_for_mesh(gateways: &[String]) -> bool {
+    gateways.is_empty() || gateways.iter().any(|gateway| gateway == "mesh")
 }
 
 record! { strict;
@@ -254,5 +260,71 @@ record! { strict;
         pub add: BTreeMap<String, String> = "add",
         /// Removes.
         pub remove: Vec<String> = "remove",
+    }
+}
+
+record! { strict;
+    /// A rule for connections that carry TLS to their destination.
+    pub struct TlsRoute {
+        /// Alternatives; Istio asks for at least one.
+        pub matches: Vec<TlsMatchAttributes> = "match",
+        /// Destinations with their shares.
+        pub route: Vec<RouteDestination> = "route",
+    }
+}
+
+record! { strict;
+    /// A conjunction of conditions on a TLS connection.
+    pub struct TlsMatchAttributes {
+        /// Server names that the client asks for.
+        pub sni_hosts: Vec<String> = "sniHosts",
+        /// Destination addresses.
+        pub destination_subnets: Vec<String> = "destinationSubnets",
+        /// The port that the client dialled.
+        pub port: Option<Port> = "port",
+        /// Labels of the client's pod.
+        pub source_labels: BTreeMap<String, String> = "sourceLabels",
+        /// Gateways, as in the whole object.
+        pub gateways: Vec<String> = "gateways",
+        /// The client's namespace.
+        pub source_namespace: Option<String> = "sourceNamespace",
+    }
+}
+
+record! { strict;
+    /// A rule for TCP connections.
+    pub struct TcpRoute {
+        /// Alternatives; empty means every connection.
+        pub matches: Vec<L4MatchAttributes> = "match",
+        /// Destinations with their shares.
+        pub route: Vec<RouteDestination> = "route",
+    }
+}
+
+record! { strict;
+    /// A conjunction of conditions on a TCP connection.
+    pub struct L4MatchAttributes {
+        /// Destination addresses.
+        pub destination_subnets: Vec<String> = "destinationSubnets",
+        /// The port that the client dialled.
+        pub port: Option<Port> = "port",
+        /// Addresses of clients; istiod has never looked at it.
+        pub source_subnet: Option<String> = "sourceSubnet",
+        /// Labels of the client's pod.
+        pub source_labels: BTreeMap<String, String> = "sourceLabels",
+        /// Gateways, as in the whole object.
+        pub gateways: Vec<String> = "gateways",
+        /// The client's namespace.
+        pub source_namespace: Option<String> = "sourceNamespace",
+    }
+}
+
+record! { strict;
+    /// A destination of connections with its share of them.
+    pub struct RouteDestination {
+        /// Where connections go.
+        pub destination: Destination = "destination",
+        /// The share, in proportion to the sum; absent is 0, and does not count where there is only one.
+        pub weight: Option<i64> = "weight",
     }
 }
