@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 
-use mesh_migrate::convert::{Conversion, Options, assumed_services, convert};
+use clap::ValueEnum as _;
+use mesh_migrate::convert::{Conversion, Options, Subsets, assumed_services, convert};
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
 use std::fmt::Write as _;
@@ -30,6 +31,7 @@ impl Case {
             match flag {
                 "--assume-services" => {}
                 "--istio" => options.istio = words.next().unwrap().parse().unwrap(),
+                "--subsets" => options.subsets = Subsets::from_str(words.next().unwrap(), false).unwrap(),
                 "--gateway-api" => options.gateway_api = words.next().unwrap().parse().unwrap(),
                 other => panic!("no option of a case is called {other}"),
             }

@@ -1,6 +1,6 @@
 //! The arguments.
 
-use crate::convert::options::{GatewayApi, Istio};
+use crate::convert::options::{GatewayApi, Istio, Subsets};
 use crate::exit;
 use crate::plan::document::DataPlane;
 use crate::report::Format;
@@ -300,6 +300,9 @@ pub struct ConvertArgs {
     /// the input if it says so, else 1.4/standard
     #[arg(long, value_name = "VERSION[/CHANNEL]", help_heading = "Output")]
     pub gateway_api: Option<GatewayApi>,
+    /// What becomes of rules that send requests to subsets
+    #[arg(long, value_name = "HOW", default_value = "keep", help_heading = "Output")]
+    pub subsets: Subsets,
     /// Where to write.
     #[command(flatten)]
     pub gate: GateArgs,

@@ -1,13 +1,16 @@
 //! What converters look up: hosts, who claims them, who routes to them.
 
+use super::virtual_service::automation::Automation;
+use super::virtual_service::claims::{Claims, Index};
+use super::virtual_service::versions::Versions;
 use super::virtual_service::effective::{delegate_namespace, is_visible};
 use super::{Change, Options};
 use model::meta::Object;
-use model::traffic::{HttpRouteResource, Service, ServiceEntry};
+use model::traffic::{DestinationRule, HttpRouteResource, Service, ServiceEntry};
 use model::virtual_service::{Destination, VirtualService};
 use model::{Kind, Mesh, Node, ObjectRef, Value};
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a host name stands for.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,24 @@ pub enum Host<'a> {
     /// The Service is the one that was probably meant.
     HalfQualified(&'a Object<Service>),
     /// Nothing that the input holds.
+    Unknown,
+}
+
+/// Whether requests for a Service, or for all of a namespace, pass a waypoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound<'a> {
+    /// They pass this one.
+    To {
+        /// The namespace of the waypoint.
+        namespace: &'a str,
+        /// Its name.
+        name: &'a str,
+    },
+    /// They pass none, because a label says so.
+    Nowhere,
+    /// They pass none, because no label says which.
+    Unlabelled,
+    /// The input does not say.
     Unknown,
 }
 
@@ -48,7 +69,7 @@ fn same(stored: &Node, written: &Node) -> bool {
     }
 }
 
-/// What the API server adds to an HTTPRoute that does not say it (defaults in the CRD of the Gateway API).
+/// What the API server adds to an object that does not say it: defaults in the CRDs of the Gateway API and of Services.
 fn is_default(key: &str, value: &Node) -> bool {
     let any_path = |path: &Node| {
         path.get("type").and_then(Node::as_str) == Some("PathPrefix")
@@ -58,7 +79,11 @@ fn is_default(key: &str, value: &Node) -> bool {
         "group" => value.as_str() == Some(""),
         "kind" => value.as_str() == Some("Service"),
         "weight" => value.value == Value::Int(1),
-        "type" => value.as_str() == Some("Exact"),
+        "type" => matches!(value.as_str(), Some("Exact" | "ClusterIP")),
+        "clusterIP" | "clusterIPs" | "ipFamilies" | "ipFamilyPolicy" => true,
+        "protocol" => value.as_str() == Some("TCP"),
+        "internalTrafficPolicy" => value.as_str() == Some("Cluster"),
+        "sessionAffinity" => value.as_str() == Some("None"),
         "path" => any_path(value),
         "matches" => {
             matches!(value.items(), [only] if only.entries().len() == 1 && only.get("path").is_some_and(any_path))
@@ -73,14 +98,21 @@ pub struct Context<'a> {
     pub mesh: &'a Mesh,
     /// What is asked of the conversion.
     pub options: Options,
-    claims: HashMap<String, Vec<usize>>,
-    wildcard_claims: Vec<(String, usize)>,
+    /// Who names which host.
+    pub claims: Claims,
+    /// Who changes objects while they run.
+    pub automation: Automation<'a>,
+    /// Services for versions that the conversion of routes made; set when it is done.
+    pub versions: OnceLock<Versions>,
+    destination_rules: HashMap<String, Vec<usize>>,
+    namespaces: HashMap<&'a str, &'a Object<()>>,
     destinations: HashMap<String, Vec<usize>>,
     /// VirtualServices without hosts, by namespace and name.
     delegates: HashMap<(&'a str, &'a str), usize>,
     /// Objects whose rules delegate to these.
     roots: HashMap<usize, Vec<usize>>,
     routes: HashMap<(Arc<str>, Arc<str>), Vec<usize>>,
+    entry_routes: HashMap<(Arc<str>, Arc<str>), Vec<usize>>,
     entries: HashMap<&'a str, usize>,
     names: HashSet<&'a ObjectRef>,
     ours: HashMap<&'a ObjectRef, Ours<'a>>,
@@ -94,12 +126,19 @@ impl<'a> Context<'a> {
         let mut context = Self {
             mesh,
             options,
-            claims: HashMap::new(),
-            wildcard_claims: Vec::new(),
+            claims: Claims::of(mesh, |host, namespace| qualify(mesh, host, namespace)),
+            automation: Automation::of(mesh),
+            versions: OnceLock::new(),
+            destination_rules: HashMap::new(),
+            namespaces: mesh
+                .others_of(&Kind::Namespace)
+                .map(|object| (object.name(), object))
+                .collect(),
             destinations: HashMap::new(),
             delegates: HashMap::new(),
             roots: HashMap::new(),
             routes: HashMap::new(),
+            entry_routes: HashMap::new(),
             entries: HashMap::new(),
             names: HashSet::new(),
             ours: HashMap::new(),
@@ -118,11 +157,16 @@ impl<'a> Context<'a> {
         context.index_ours(&mesh.routes);
         context.index_ours(&mesh.authorization_policies);
         context.index_ours(&mesh.request_authentications);
+        context.index_ours(&mesh.services);
         context.index_ours(&mesh.destination_rules);
         context.index_ours(&mesh.others);
         context.index_delegates();
         context.index_virtual_services();
         context.index_routes();
+        for (index, rule) in mesh.destination_rules.iter().enumerate() {
+            let host = context.qualify(&rule.spec.host, rule.namespace());
+            context.destination_rules.entry(host).or_default().push(index);
+        }
         context
     }
 
@@ -185,16 +229,6 @@ impl<'a> Context<'a> {
             if !object.spec.applies_to_mesh() || is_joined {
                 continue;
             }
-            for host in &object.spec.hosts {
-                match host.strip_prefix('*') {
-                    Some(suffix) => self.wildcard_claims.push((suffix.to_owned(), index)),
-                    None => self
-                        .claims
-                        .entry(self.qualify(host, object.namespace()))
-                        .or_default()
-                        .push(index),
-                }
-            }
             for host in self.destination_hosts_of(object) {
                 self.destinations.entry(host).or_default().push(index);
             }
@@ -204,14 +238,17 @@ impl<'a> Context<'a> {
     fn index_routes(&mut self) {
         for (index, route) in self.mesh.routes.iter().enumerate() {
             for parent in &route.spec.parent_refs {
-                let core = parent
-                    .group
-                    .as_deref()
-                    .is_some_and(|group| group.is_empty() || group == "core");
-                if core && parent.kind.as_deref() == Some("Service") {
-                    let namespace = parent.namespace.as_deref().unwrap_or(route.namespace());
-                    let key = (Arc::from(namespace), Arc::from(parent.name.as_str()));
-                    self.routes.entry(key).or_default().push(index);
+                let routes = match (parent.group.as_deref(), parent.kind.as_deref()) {
+                    (Some("" | "core"), Some("Service")) => &mut self.routes,
+                    (Some("networking.istio.io"), Some("ServiceEntry")) => &mut self.entry_routes,
+                    _ => continue,
+                };
+                let namespace = parent.namespace.as_deref().unwrap_or(route.namespace());
+                let key = (Arc::from(namespace), Arc::from(parent.name.as_str()));
+                let routes = routes.entry(key).or_default();
+                // A route may name one parent several times, once per port.
+                if routes.last() != Some(&index) {
+                    routes.push(index);
                 }
             }
         }
@@ -221,15 +258,7 @@ impl<'a> Context<'a> {
     /// domain, all others stay.
     #[must_use]
     pub fn qualify(&self, host: &str, namespace: &str) -> String {
-        if host.contains('.') || host.starts_with('*') {
-            host.trim_end_matches('.').to_lowercase()
-        } else {
-            format!(
-                "{}.{namespace}.svc.{}",
-                host.to_lowercase(),
-                self.mesh.settings.cluster_domain
-            )
-        }
+        qualify(self.mesh, host, namespace)
     }
 
     /// Namespace and name of the Service that a host can only be; `None` for names of other forms.
@@ -279,19 +308,34 @@ impl<'a> Context<'a> {
 
     /// The VirtualServices for sidecars that name a host, exactly or by a pattern.
     pub fn claimants(&self, host: &str) -> impl Iterator<Item = &'a Object<VirtualService>> {
-        let exact = self.claims.get(host).into_iter().flatten();
-        let wild = self
-            .wildcard_claims
-            .iter()
-            .filter(move |(suffix, _)| host.ends_with(suffix.as_str()))
-            .map(|(_, index)| index);
-        let mut seen = HashSet::new();
-        exact
-            .chain(wild)
-            .filter(move |index| seen.insert(**index))
-            .map(|&index| &self.mesh.virtual_services[index])
-            .collect::<Vec<_>>()
+        let objects: Vec<Index> = self.claims.all(host);
+        objects
             .into_iter()
+            .map(|index| &self.mesh.virtual_services[index])
+    }
+
+    /// The DestinationRules that name a host, not by a pattern.
+    pub fn destination_rules_of(&self, host: &str) -> impl Iterator<Item = &'a Object<DestinationRule>> {
+        self.destination_rules
+            .get(host)
+            .into_iter()
+            .flatten()
+            .map(|&index| &self.mesh.destination_rules[index])
+    }
+
+    /// The waypoint that requests for a namespace pass.
+    #[must_use]
+    pub fn bound_in(&self, namespace: &'a str) -> Bound<'a> {
+        match self.namespaces.get(namespace) {
+            Some(object) => bound(&object.meta.labels, namespace).unwrap_or(Bound::Unlabelled),
+            None => Bound::Unknown,
+        }
+    }
+
+    /// The waypoint that requests for an object with an address of its own pass; its own label comes first.
+    #[must_use]
+    pub fn bound<T>(&self, object: &'a Object<T>) -> Bound<'a> {
+        bound(&object.meta.labels, object.namespace()).unwrap_or_else(|| self.bound_in(object.namespace()))
     }
 
     /// The VirtualServices for sidecars that send requests to a host.
@@ -353,6 +397,19 @@ impl<'a> Context<'a> {
             .map(|&index| &self.mesh.routes[index])
     }
 
+    /// Routes of the Gateway API that are attached to a ServiceEntry.
+    pub fn routes_of_entry(
+        &self,
+        entry: &Object<ServiceEntry>,
+    ) -> impl Iterator<Item = &'a Object<HttpRouteResource>> {
+        let key = (Arc::from(entry.namespace()), Arc::from(entry.name()));
+        self.entry_routes
+            .get(&key)
+            .into_iter()
+            .flatten()
+            .map(|&index| &self.mesh.routes[index])
+    }
+
     /// Whether the object stands in the input more than once.
     #[must_use]
     pub fn is_duplicate(&self, id: &ObjectRef) -> bool {
@@ -379,16 +436,52 @@ impl<'a> Context<'a> {
             name: name.into(),
         };
         let from = from.to_string();
-        let is_free = |candidate: &ObjectRef| match self.ours.get(candidate) {
-            Some(ours) => ours.from == from,
-            None => !self.names.contains(candidate),
-        };
+        let is_free = |candidate: &ObjectRef| self.is_free(candidate, &from);
         let numbered = (2..).map(|number| id(&format!("{base}-{number}")));
         std::iter::once(id(base))
             .chain(numbered)
             .find(is_free)
             .unwrap_or_else(|| id(base))
     }
+
+    /// Whether a name can be given to an object made from `from`: nothing has it, or an earlier run gave it to the same.
+    #[must_use]
+    pub fn is_free(&self, candidate: &ObjectRef, from: &str) -> bool {
+        match self.ours.get(candidate) {
+            Some(ours) => ours.from == from,
+            None => !self.names.contains(candidate),
+        }
+    }
+}
+
+/// The name that Istio makes of a host: short ones get the namespace of the object and the cluster's domain, all others
+/// stay.
+fn qualify(mesh: &Mesh, host: &str, namespace: &str) -> String {
+    if host.contains('.') || host.starts_with('*') {
+        host.trim_end_matches('.').to_lowercase()
+    } else {
+        let host = host.to_lowercase();
+        format!("{host}.{namespace}.svc.{}", mesh.settings.cluster_domain)
+    }
+}
+
+/// What `istio.io/use-waypoint` and its companion say.
+fn bound<'a>(
+    labels: &'a std::collections::BTreeMap<String, String>,
+    namespace: &'a str,
+) -> Option<Bound<'a>> {
+    let name = labels
+        .get("istio.io/use-waypoint")
+        .filter(|name| !name.is_empty())?;
+    Some(match name.as_str() {
+        "none" => Bound::Nowhere,
+        name => Bound::To {
+            namespace: labels
+                .get("istio.io/use-waypoint-namespace")
+                .map_or(namespace, String::as_str),
+            name,
+        },
+    })
 }
 
 /// The hosts that a VirtualService sends requests or copies of them to, as written.
@@ -398,11 +491,14 @@ pub fn destination_hosts(service: &VirtualService) -> impl Iterator<Item = &str>
 
 /// The destinations of a VirtualService, those of copies among them.
 pub fn destinations(service: &VirtualService) -> impl Iterator<Item = &Destination> {
-    service.http.iter().flat_map(|rule| {
+    let http = service.http.iter().flat_map(|rule| {
         let routes = rule.route.iter().map(|route| &route.destination);
         let mirrors = rule.mirror.as_deref().into_iter();
         routes
             .chain(mirrors)
             .chain(rule.mirrors.iter().map(|mirror| &mirror.destination))
-    })
+    });
+    let tcp = service.tcp.iter().flat_map(|rule| &rule.route);
+    let tls = service.tls.iter().flat_map(|rule| &rule.route);
+    http.chain(tcp.chain(tls).map(|route| &route.destination))
 }

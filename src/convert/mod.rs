@@ -10,7 +10,7 @@ mod policy;
 mod virtual_service;
 
 pub use assumed::assumed_services;
-pub use options::Options;
+pub use options::{Options, Subsets};
 
 use crate::code::Code;
 use crate::finding::Finding;
@@ -109,6 +109,7 @@ pub struct Conversion {
 /// becomes of them.
 const CONVERTERS: &[fn(&Context<'_>, &mut Sink)] = &[
     virtual_service::convert_all,
+    virtual_service::existing::check_all,
     policy::authorization_policy::convert_all,
     policy::request_authentication::convert_all,
     kinds::convert_all,

@@ -13,9 +13,39 @@ pub struct Options {
     pub istio: Istio,
     /// The release of the Gateway API whose CRDs will hold them.
     pub gateway_api: GatewayApi,
+    /// What becomes of subsets.
+    pub subsets: Subsets,
+}
+
+/// What becomes of rules that send requests to subsets of a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, clap::ValueEnum)]
+pub enum Subsets {
+    /// Such a VirtualService stays with its DestinationRule; a waypoint reads both exactly as sidecars do.
+    #[default]
+    Keep,
+    /// Every subset that is used becomes a Service of its own, with a DestinationRule where the subset has a policy.
+    Services,
 }
 
 impl Options {
+    /// Whether istiod attaches routes to a ServiceEntry.
+    #[must_use]
+    pub fn has_entries_as_parents(&self) -> bool {
+        self.istio >= Istio(30)
+    }
+
+    /// Whether istiod reads TCPRoutes for Services without a flag, and the Gateway API has them outside of its alpha.
+    #[must_use]
+    pub fn has_tcp_routes(&self) -> bool {
+        self.istio >= Istio(31) && self.gateway_api.has(Some(6), Some(6))
+    }
+
+    /// The same of TLSRoutes.
+    #[must_use]
+    pub fn has_tls_routes(&self) -> bool {
+        self.istio >= Istio(31) && self.gateway_api.has(Some(5), Some(5))
+    }
+
     /// What the mesh itself says: the oldest istiod, and the oldest CRD of the Gateway API. Where it says nothing, the
     /// default releases.
     #[must_use]
@@ -27,6 +57,7 @@ impl Options {
                 .map(Istio)
                 .unwrap_or_default(),
             gateway_api: GatewayApi::of(mesh).unwrap_or_default(),
+            subsets: Subsets::default(),
         }
     }
 }

@@ -5,7 +5,6 @@ use super::http_match;
 use super::order::{Entry, Ties};
 use crate::convert::Change;
 use crate::convert::context::Context;
-use model::traffic::Service;
 use model::virtual_service::VirtualService;
 use model::{Kind, Object, ObjectRef};
 use semantics::predicate::RequestMatch;
@@ -40,12 +39,14 @@ pub fn ties(rules: &[&[Entry]]) -> Ties {
     }
 }
 
+/// `HTTPRoute.spec.parentRefs`.
+pub const MAX_PARENTS: usize = 32;
+
 /// The routes that hold the rules: one, or several where the API's limits ask for it.
 pub fn routes(
     context: &Context<'_>,
     object: &Object<VirtualService>,
-    service: &Object<Service>,
-    port: Option<u16>,
+    parents: &[Json],
     base: &str,
     rules: &[Rule],
 ) -> Vec<Change> {
@@ -87,7 +88,7 @@ pub fn routes(
             };
             let id = context.free_name(object.namespace(), &Kind::HttpRoute, &name, &object.id);
             Change {
-                after: (&route_json(object, &id, service, port, &group)).into(),
+                after: (&route_json(object, &id, parents, &group)).into(),
                 id,
                 from: object.id.clone(),
                 before: None,
@@ -96,22 +97,12 @@ pub fn routes(
         .collect()
 }
 
-fn route_json(
-    object: &Object<VirtualService>,
-    id: &ObjectRef,
-    service: &Object<Service>,
-    port: Option<u16>,
-    rules: &[Rule],
-) -> Json {
-    let mut parent = json!({ "group": "", "kind": "Service", "name": service.name() });
-    if let Some(port) = port {
-        parent["port"] = json!(port);
-    }
+fn route_json(object: &Object<VirtualService>, id: &ObjectRef, parents: &[Json], rules: &[Rule]) -> Json {
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": crate::convert::metadata(id, &object.id),
-        "spec": { "parentRefs": [parent], "rules": rules.iter().map(rule_json).collect::<Vec<_>>() },
+        "spec": { "parentRefs": parents, "rules": rules.iter().map(rule_json).collect::<Vec<_>>() },
     })
 }
 

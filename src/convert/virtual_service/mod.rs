@@ -1,52 +1,81 @@
-//! VirtualService to HTTPRoute: which hosts, which ports, which rules.
+//! VirtualService to routes of the Gateway API: which hosts, which ports, which rules.
 
+pub mod automation;
 pub mod backend;
+pub mod claims;
 mod cors;
 mod delegate;
 mod duration;
 pub mod effective;
+pub mod existing;
 mod guards;
 mod header_edits;
+mod hosts;
 mod http_action;
 mod http_match;
 mod http_route;
+mod layer_4;
 mod mirror;
 mod order;
+mod parent;
 mod path_change;
 mod redirect;
 mod retries;
 mod rules;
+mod traffic_policy;
+pub mod versions;
+mod visibility;
 
 use crate::code::Code;
-use crate::convert::assumed::is_assumed;
-use crate::convert::context::{Context, Host};
+use crate::convert::context::Context;
 use crate::convert::notes::Notes;
 use crate::convert::{Change, Disposition, Sink};
-use effective::Effective;
-use http_route::{Rule, routes};
-use model::traffic::Service;
+use crate::finding::Finding;
+use backend::Backends;
+use claims::Index;
+use hosts::{Hosts, Remark, When};
+use http_route::{MAX_PARENTS, Rule, routes};
 use model::virtual_service::VirtualService;
 use model::{FieldPath, Object, ObjectRef};
+use parent::Parent;
 use rules::rules_for_port;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use versions::Version;
 
-/// Converts all VirtualServices of a mesh.
+/// Converts all VirtualServices of a mesh, and makes Services of the subsets that their routes use.
 pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     use rayon::prelude::*;
-    let all = &context.mesh.virtual_services;
-    let converted: Vec<_> = all.par_iter().map(|object| convert(context, object)).collect();
-    let dispositions: HashMap<&ObjectRef, Disposition> = all
+    let objects = &context.mesh.virtual_services;
+    let converted: Vec<_> = (0..objects.len())
+        .into_par_iter()
+        .map(|index| convert(context, index))
+        .collect();
+    let dispositions: HashMap<&ObjectRef, Disposition> = objects
         .iter()
         .zip(&converted)
-        .map(|(object, (disposition, ..))| (&object.id, *disposition))
+        .map(|(object, answer)| (&object.id, answer.disposition))
         .collect();
-    for (object, answer) in all.iter().zip(converted) {
-        let (disposition, changes, findings) = if object.spec.hosts.is_empty() {
-            answer_for_delegate(context, object, &dispositions)
-        } else {
-            answer
-        };
-        sink.put(object, disposition, changes, findings);
+    let mut used = BTreeSet::new();
+    let mut with_routes = Vec::new();
+    for (object, answer) in objects.iter().zip(converted) {
+        if object.spec.hosts.is_empty() {
+            let (disposition, findings) = answer_for_delegate(context, object, &dispositions);
+            sink.put(object, disposition, Vec::new(), findings);
+            continue;
+        }
+        if answer.disposition == Disposition::Converted {
+            used.extend(answer.versions);
+            with_routes.push(object);
+        }
+        sink.put(object, answer.disposition, answer.changes, answer.findings);
+    }
+    versions::put_all(context, used, sink);
+    // Said once of the whole mesh: it is the same of every two hosts.
+    if let [first, _, ..] = with_routes.as_slice() {
+        let mut notes = Notes::on(*first);
+        notes.tell(Code::HostDiffersFromAddress, &FieldPath::spec().key("hosts"), "a sidecar chooses the rules by the Host header of a request, a waypoint by the address that was dialled: requests that dial one Service and name another in Host meet other rules than before");
+        sink.conversion.findings.extend(notes.into_findings());
     }
 }
 
@@ -55,7 +84,7 @@ fn answer_for_delegate(
     context: &Context<'_>,
     object: &Object<VirtualService>,
     dispositions: &HashMap<&ObjectRef, Disposition>,
-) -> Answer {
+) -> (Disposition, Vec<Finding>) {
     let mut notes = Notes::on(object);
     let name = FieldPath::root().key("metadata").key("name");
     let mut roots = context.roots_of(object).peekable();
@@ -65,7 +94,7 @@ fn answer_for_delegate(
             &name,
             "without hosts the object acts only through others that delegate to it, and none of the input does and may see it",
         );
-        return (Disposition::Kept, Vec::new(), notes.into_findings());
+        return (Disposition::Kept, notes.into_findings());
     }
     let mut joined = Disposition::NothingToDo;
     for root in roots {
@@ -81,275 +110,214 @@ fn answer_for_delegate(
             _ => {}
         }
     }
-    let disposition = if notes.is_kept() {
-        Disposition::Kept
-    } else {
-        joined
-    };
-    (disposition, Vec::new(), notes.into_findings())
+    let disposition = if notes.is_kept() { Disposition::Kept } else { joined };
+    (disposition, notes.into_findings())
 }
 
-type Answer = (Disposition, Vec<Change>, Vec<crate::finding::Finding>);
+/// What becomes of one object.
+struct Answer {
+    disposition: Disposition,
+    changes: Vec<Change>,
+    findings: Vec<Finding>,
+    versions: BTreeSet<Version>,
+}
 
-fn convert(context: &Context<'_>, object: &Object<VirtualService>) -> Answer {
+impl Answer {
+    fn nothing(findings: Vec<Finding>) -> Self {
+        Self {
+            disposition: Disposition::NothingToDo,
+            changes: Vec::new(),
+            findings,
+            versions: BTreeSet::new(),
+        }
+    }
+}
+
+fn convert(context: &Context<'_>, index: Index) -> Answer {
+    let object = &context.mesh.virtual_services[index];
     let mut notes = Notes::on(object);
     if !object.spec.applies_to_mesh() || object.spec.hosts.is_empty() {
-        return (Disposition::NothingToDo, Vec::new(), Vec::new());
+        return Answer::nothing(Vec::new());
     }
-    let services = check_object(context, object, &mut notes);
+    check_object(context, object, &mut notes);
+    let Hosts { parents, mut remarks } = hosts::find(context, index, object);
+    let versions = RefCell::default();
+    let backends = Backends {
+        context,
+        namespace: object.namespace(),
+        dialled_port: 0,
+        versions: &versions,
+    };
+    layer_4::check(context, object, &mut notes);
     let mut changes = Vec::new();
-    match services.as_slice() {
+    if parents.is_empty() {
         // Without a Service nothing is known of ports and namespaces; the rules are still looked at, so that
         // the reader learns of everything that stands in the way at once.
-        [] => drop(rules_for_port(context, object, 0, &mut notes)),
-        services => {
-            for service in services {
-                changes.extend(routes_for_service(
-                    context,
-                    object,
-                    service,
-                    services.len() > 1,
-                    &mut notes,
-                ));
-            }
+        drop(rules_for_port(&backends, object, 0, &mut notes));
+    } else {
+        changes.extend(http_routes(&backends, object, &parents, &mut notes));
+        for parent in &parents {
+            let base = base_name(object, *parent, parents.len() > 1);
+            let names = host_names(context, *parent);
+            changes.extend(layer_4::routes(
+                object, *parent, &names, &base, &backends, &mut notes,
+            ));
+            layer_4::remark_on_tls_ports(object, *parent, &mut remarks);
         }
     }
     if !notes.is_kept() && changes.is_empty() && rules::are_for_gateways(context, object) {
-        return (Disposition::NothingToDo, changes, notes.into_findings());
+        return Answer::nothing(notes.into_findings());
     }
-    let disposition = if notes.is_kept() || changes.is_empty() {
-        Disposition::Kept
-    } else {
-        Disposition::Converted
-    };
-    if disposition == Disposition::Kept {
-        changes.clear();
-        if !notes.is_kept() {
-            notes.keep(
-                Code::NoHttpPort,
-                &FieldPath::spec().key("http"),
-                "no port of the Service takes HTTP rules, so the rules have no effect",
-            );
-        }
-    }
-    (disposition, changes, notes.into_findings())
-}
-
-/// The conditions on the object as a whole; gives the Services that its hosts stand for.
-fn check_object<'a>(
-    context: &Context<'a>,
-    object: &Object<VirtualService>,
-    notes: &mut Notes<'_, VirtualService>,
-) -> Vec<&'a Object<Service>> {
-    let spec = &object.spec;
-    let path = FieldPath::spec();
-    crate::convert::check_certainty(context, object, notes);
-    if spec.gateways.iter().any(|gateway| gateway != "mesh") {
+    let kept = notes.is_kept() || changes.is_empty();
+    say(remarks, kept, &mut notes);
+    if kept && !notes.is_kept() {
         notes.keep(
-            Code::GatewayAndMesh,
-            &path.key("gateways"),
-            "the object is for sidecars and for gateways at once; splitting it is not yet done",
+            Code::NoHttpPort,
+            &FieldPath::spec(),
+            "no port of the Service takes the rules, so they have no effect",
         );
     }
-    for (key, present) in [("tls", !spec.tls.is_empty()), ("tcp", !spec.tcp.is_empty())] {
-        if present {
-            notes.keep(
-                Code::TcpOrTls,
-                &path.key(key),
-                format!("`{key}` rules are not yet converted"),
-            );
-        }
+    Answer {
+        disposition: if kept {
+            Disposition::Kept
+        } else {
+            Disposition::Converted
+        },
+        changes: if kept { Vec::new() } else { changes },
+        findings: notes.into_findings(),
+        versions: versions.into_inner(),
     }
-    check_visibility(context, object, notes);
-    let mut services = Vec::new();
-    for (index, host) in spec.hosts.iter().enumerate() {
-        let place = path.key("hosts").index(index);
-        if let Some(service) = check_host(context, object, host, &place, notes) {
-            services.push(service);
-        }
-    }
-    services
 }
 
-fn check_visibility(
+/// Says what there is to say of single hosts, as far as it is true of what became of the object.
+fn say(remarks: Vec<Remark>, kept: bool, notes: &mut Notes<'_, VirtualService>) {
+    for remark in remarks {
+        match remark.when {
+            When::Converted if kept => {}
+            When::Kept if !kept => {}
+            _ if kept => notes.keep(remark.code, &remark.place, remark.message),
+            _ => notes.tell(remark.code, &remark.place, remark.message),
+        }
+    }
+}
+
+/// The conditions on the object as a whole.
+fn check_object(
     context: &Context<'_>,
     object: &Object<VirtualService>,
     notes: &mut Notes<'_, VirtualService>,
 ) {
-    let default = &context.mesh.settings.default_virtual_service_export_to;
-    let stated = &object.spec.export_to;
-    if !stated.is_empty() && stated != default && !stated.iter().any(|to| to == "*") {
+    let spec = &object.spec;
+    let path = FieldPath::spec();
+    crate::convert::check_certainty(context, object, notes);
+    if let Some(gateway) = spec.gateways.iter().find(|gateway| *gateway != "mesh") {
         let message = format!(
-            "the rules are visible to {} only; an HTTPRoute is visible to every client",
-            stated.join(", ")
+            "the routes are for the mesh; the rules for gateways (`{gateway}`) stay in this object, so it is still needed"
         );
-        notes.keep(Code::Visibility, &FieldPath::spec().key("exportTo"), message);
-    } else if stated.iter().any(|to| to == "*") && !default.iter().any(|to| to == "*") {
-        let message = format!(
-            "an HTTPRoute gets the mesh's default visibility ({}), not `*`",
-            default.join(", ")
-        );
-        notes.keep(Code::Visibility, &FieldPath::spec().key("exportTo"), message);
+        notes.tell(Code::GatewayAndMesh, &path.key("gateways"), message);
+    }
+    if let Some(editor) = context.automation.editor_of(object) {
+        let message =
+            format!("{editor} changes the object while it runs; a route made of it would stay as it is now");
+        notes.keep(Code::EditedByAutomation, &FieldPath::root(), message);
+    }
+    visibility::check(context, object, notes);
+}
+
+fn host_names(context: &Context<'_>, parent: Parent<'_>) -> Vec<String> {
+    match parent {
+        Parent::Service(service) => vec![context.service_host(service)],
+        Parent::Entry(entry) => entry.spec.hosts.clone(),
     }
 }
 
-fn check_host<'a>(
-    context: &Context<'a>,
-    object: &Object<VirtualService>,
-    host: &str,
-    place: &FieldPath,
-    notes: &mut Notes<'_, VirtualService>,
-) -> Option<&'a Object<Service>> {
-    let service = match context.host(host, object.namespace()) {
-        Host::Service(service) => service,
-        Host::Wildcard => {
-            notes.keep(
-                Code::WildcardHost,
-                place,
-                format!("`{host}` is a pattern; a route is attached to Services by name"),
-            );
-            return None;
-        }
-        Host::ServiceEntry(entry) => {
-            notes.keep(
-                Code::ServiceEntryHost,
-                place,
-                format!(
-                    "`{host}` is a host of {}; routes for it are not yet written",
-                    entry.id
-                ),
-            );
-            return None;
-        }
-        Host::HalfQualified(meant) => {
-            let message = format!(
-                "`{host}` has a dot and is taken literally: it names no Service, so these rules never had an effect; `{}` is probably meant",
-                context.service_host(meant)
-            );
-            notes.keep(Code::DeadHost, place, message);
-            return None;
-        }
-        Host::Unknown => {
-            notes.keep(
-                Code::UnknownHost,
-                place,
-                format!("`{host}` is no Service in the input, so its ports are not known"),
-            );
-            return None;
-        }
-    };
-    if service.namespace() != object.namespace() {
-        let message = format!(
-            "the Service is in `{}`, the rules are in `{}`: a waypoint reads rules of the Service's namespace only, rules that clients make for themselves have no form in ambient mode",
-            service.namespace(),
-            object.namespace()
-        );
-        notes.keep(Code::ForeignNamespace, place, message);
-    }
-    if is_assumed(service) {
-        let message = format!(
-            "{} is not in the input and is taken to exist, with a virtual address",
-            service.id
-        );
-        notes.tell(Code::AssumedService, place, message);
-        let by_port = Effective::of(context, object)
-            .http
-            .iter()
-            .flat_map(|rule| &rule.rule.matches)
-            .any(|wanted| wanted.port.is_some());
-        if by_port {
-            let message = format!(
-                "rules depend on the port that is dialled, and the ports of {} are not known",
-                service.id
-            );
-            notes.keep(Code::UnknownHost, place, message);
-        }
-    }
-    if service.spec.is_headless() || service.spec.is_external_name() {
-        notes.keep(
-            Code::NoVirtualAddress,
-            place,
-            format!(
-                "{} has no virtual address, so a waypoint cannot be in its path",
-                service.id
-            ),
-        );
-    }
-    let name = context.service_host(service);
-    for other in context
-        .claimants(&name)
-        .filter(|other| !std::ptr::eq(*other, object))
-    {
-        notes.keep(
-            Code::HostClaimedTwice,
-            place,
-            format!(
-                "{} has rules for `{host}` too; a sidecar takes one of the two, a waypoint both",
-                other.id
-            ),
-        );
-    }
-    for route in context
-        .routes_of(service)
-        .filter(|route| !crate::convert::is_ours(&route.meta.labels))
-    {
-        notes.keep(
-            Code::RouteExists,
-            place,
-            format!(
-                "{} is attached to the same Service; a sidecar takes one of the two, a waypoint both",
-                route.id
-            ),
-        );
-    }
-    Some(service)
-}
-
-/// The routes for one Service: one for all ports, or one per port where destinations or conditions depend on
-/// the port that was dialled.
-fn routes_for_service(
-    context: &Context<'_>,
-    object: &Object<VirtualService>,
-    service: &Object<Service>,
-    several_hosts: bool,
-    notes: &mut Notes<'_, VirtualService>,
-) -> Vec<Change> {
-    let assumed = is_assumed(service);
-    let http = service.spec.ports.iter().filter(|p| p.may_be_http());
-    // Of an assumed Service the ports are not known, and no rule may depend on them.
-    let ports: Vec<u16> = if assumed {
-        vec![0]
-    } else {
-        http.filter_map(|p| p.port).map(|p| p.0).collect()
-    };
-    let per_port: Vec<(u16, Vec<Rule>)> = ports
-        .into_iter()
-        .filter_map(|port| rules_for_port(context, object, port, notes).map(|rules| (port, rules)))
-        .collect();
-    let base = if several_hosts {
-        format!("{}-{}", object.name(), service.name())
+fn base_name(object: &Object<VirtualService>, parent: Parent<'_>, several: bool) -> String {
+    if several {
+        format!("{}-{}", object.name(), parent.name())
     } else {
         object.name().to_owned()
-    };
-    let all_ports = assumed || service.spec.ports.len() == per_port.len();
-    let uniform = per_port.windows(2).all(|pair| pair[0].1 == pair[1].1);
-    let mut changes = Vec::new();
-    match per_port.as_slice() {
-        [] => {}
-        [(_, rules), ..] if all_ports && uniform => {
-            changes.extend(routes(context, object, service, None, &base, rules));
+    }
+}
+
+/// Parents, each for one port or for all, and the rules that hold for them.
+type Group<'a> = (Vec<(Parent<'a>, Option<u16>)>, Vec<Rule>);
+
+/// The HTTPRoutes for all parents. A parent has one for all ports, or one per port where destinations or conditions depend
+/// on the port that was dialled; parents with the same rules share one.
+fn http_routes(
+    backends: &Backends<'_>,
+    object: &Object<VirtualService>,
+    parents: &[Parent<'_>],
+    notes: &mut Notes<'_, VirtualService>,
+) -> Vec<Change> {
+    if object.spec.http.is_empty() {
+        return Vec::new();
+    }
+    let mut by_port: BTreeMap<u16, Option<Vec<Rule>>> = BTreeMap::new();
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for parent in parents {
+        let all = parent.ports();
+        // Of an assumed Service the ports are not known, and no rule may depend on them.
+        let ports: Vec<u16> = match &all {
+            None => vec![0],
+            Some(ports) => ports
+                .iter()
+                .filter(|(_, c)| c.http)
+                .map(|(port, _)| *port)
+                .collect(),
+        };
+        for port in &ports {
+            by_port
+                .entry(*port)
+                .or_insert_with(|| rules_for_port(backends, object, *port, notes));
         }
-        several => {
-            for (port, rules) in several.iter().filter(|(_, rules)| !rules.is_empty()) {
-                changes.extend(routes(
-                    context,
-                    object,
-                    service,
-                    Some(*port),
-                    &format!("{base}-{port}"),
-                    rules,
-                ));
+        let rules_at = |port: &u16| by_port.get(port)?.as_ref();
+        let rules: Vec<(u16, &Vec<Rule>)> = ports.iter().filter_map(|p| Some((*p, rules_at(p)?))).collect();
+        let is_uniform = rules.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        let is_for_all = all.is_none_or(|all| all.len() == rules.len());
+        for (index, (port, rules)) in rules.iter().enumerate() {
+            let port = (!is_uniform || !is_for_all).then_some(*port);
+            if rules.is_empty() || (port.is_none() && index > 0) {
+                continue;
             }
+            match groups.iter_mut().find(|(_, known)| known == *rules) {
+                Some((members, _)) => members.push((*parent, port)),
+                None => groups.push((vec![(*parent, port)], (*rules).clone())),
+            }
+        }
+    }
+    if groups.is_empty() && by_port.is_empty() {
+        notes.tell(
+            Code::NoHttpPort,
+            &FieldPath::spec().key("http"),
+            "no port of the Service takes HTTP rules, so the rules have no effect",
+        );
+    }
+    written(backends.context, object, &groups, parents.len() > 1)
+}
+
+fn written(
+    context: &Context<'_>,
+    object: &Object<VirtualService>,
+    groups: &[Group<'_>],
+    several_parents: bool,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (members, rules) in groups {
+        for (part, members) in members.chunks(MAX_PARENTS).enumerate() {
+            let [(parent, port), ..] = members else { continue };
+            let mut base = base_name(object, *parent, several_parents && groups.len() > 1);
+            if let Some(port) = port {
+                base.push_str(&format!("-{port}"));
+            }
+            if part > 0 {
+                base.push_str(&format!("-hosts{}", part + 1));
+            }
+            let parents: Vec<_> = members
+                .iter()
+                .map(|(parent, port)| parent.reference(*port))
+                .collect();
+            changes.extend(routes(context, object, &parents, &base, rules));
         }
     }
     changes

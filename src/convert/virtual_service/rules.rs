@@ -2,6 +2,7 @@
 //! an HTTPRoute has.
 
 use super::backend::{self, Backends};
+use super::claims;
 use super::effective::{Effective, EffectiveRule};
 use super::guards::{self, Trouble};
 use super::http_action::{self, Action};
@@ -22,18 +23,17 @@ type VsNotes<'a> = Notes<'a, VirtualService>;
 /// The rules for requests dialled at one port, where 0 stands for a port that is not known; `None` if something
 /// stood in the way.
 pub fn rules_for_port(
-    context: &Context<'_>,
+    backends: &Backends<'_>,
     object: &Object<VirtualService>,
     port: u16,
     notes: &mut VsNotes<'_>,
 ) -> Option<Vec<Rule>> {
-    let effective = Effective::of(context, object);
+    let effective = Effective::of(backends.context, object);
     effective.tell_gaps(notes);
     let mut reading = Reading {
         backends: Backends {
-            context,
-            namespace: object.namespace(),
             dialled_port: port,
+            ..*backends
         },
         entries: Vec::new(),
         actions: Vec::new(),
@@ -42,15 +42,21 @@ pub fn rules_for_port(
     for (index, rule) in effective.http.iter().enumerate() {
         notes.elsewhere(rule.object);
         let ends = reading.take(rule, index, notes);
-        if ends && let Some(next) = effective.http.get(index + 1) {
+        if !ends {
+            continue;
+        }
+        // What takes every request of one port leaves those of the others.
+        if let Some(next) = effective.http.get(index + 1)
+            && claims::takes_every_request(&rule.rule)
+        {
             notes.elsewhere(next.object);
             notes.tell(
                 Code::DeadRule,
                 &next.path,
                 "the rule before it takes every request, so this one and all that follow never had an effect",
             );
-            break;
         }
+        break;
     }
     notes.here();
     if notes.is_kept() {
