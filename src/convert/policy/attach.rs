@@ -2,6 +2,7 @@
 
 use crate::convert::Change;
 use crate::convert::context::Context;
+use crate::convert::virtual_service::versions;
 use model::Object;
 use serde_json::{Map, Value as Json, json};
 
@@ -28,6 +29,10 @@ pub fn copies<T>(
     annotations: &[&str],
     groups: Vec<(Map<String, Json>, Vec<&str>)>,
 ) -> Vec<Change> {
+    let groups: Vec<_> = groups
+        .into_iter()
+        .map(|(fields, services)| (fields, with_versions(context, object.namespace(), services)))
+        .collect();
     let parts: Vec<_> = groups
         .iter()
         .flat_map(|(fields, services)| {
@@ -49,6 +54,18 @@ pub fn copies<T>(
             };
             copy(context, object, annotations, &name, fields, services)
         })
+        .collect()
+}
+
+/// Services with those that were made of their subsets, which can be called past them.
+fn with_versions<'s>(context: &'s Context<'_>, namespace: &str, services: Vec<&'s str>) -> Vec<&'s str> {
+    let versions_of = |name: &str| {
+        let service = context.mesh.service(namespace, name);
+        service.map_or(&[][..], |service| versions::of(context, service))
+    };
+    services
+        .into_iter()
+        .flat_map(|name| std::iter::once(name).chain(versions_of(name).iter().map(String::as_str)))
         .collect()
 }
 

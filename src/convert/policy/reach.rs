@@ -1,6 +1,7 @@
 //! From pods to the Services through which they are reached: what a selector means at a waypoint.
 
 use crate::convert::context::{Context, Host};
+use crate::convert::virtual_service::versions::is_version;
 use model::meta::Object;
 use model::security::{WorkloadSelector, is_subset};
 use model::traffic::Service;
@@ -61,7 +62,7 @@ impl<'a> Reach<'a> {
         for service in context
             .mesh
             .services_in(namespace)
-            .filter(|s| !s.spec.selector.is_empty())
+            .filter(|s| !s.spec.selector.is_empty() && !is_version(s))
         {
             let behind = workloads.with_labels(&service.spec.selector);
             served.extend(behind.iter().map(|workload| &workload.id));
