@@ -6,7 +6,7 @@
 #[path = "convert_properties/routes.rs"]
 mod routes;
 
-use mesh_migrate::convert::{Conversion, Disposition, Options, convert};
+use mesh_migrate::convert::{Conversion, Disposition, Options, Subsets, convert};
 use mesh_migrate::input::files::{Text, read_texts};
 use model::security::AuthorizationPolicy;
 use model::{Kind, Mesh};
@@ -292,6 +292,143 @@ proptest! {
         let first = convert(&mesh(&documents), Options::default());
         documents.extend(first.changes.iter().map(|c| c.after.to_json()));
         let second = convert(&mesh(&documents), Options::default());
+        prop_assert!(second.changes.is_empty(), "{:?}", second.changes);
+    }
+}
+
+// Several objects for the same hosts, and versions.
+
+fn claim() -> impl Strategy<Value = Json> {
+    let host = prop::sample::select(
+        &[
+            "d0",
+            "d1",
+            "d1.shop.svc.cluster.local",
+            "*.shop.svc.cluster.local",
+            "*",
+            "d2.shop",
+            "ext.example.com",
+        ][..],
+    );
+    let to = prop::sample::select(&["d0", "d1", "d2", "ext.example.com"][..]);
+    let year = prop::option::weighted(0.8, 2020..2023u16);
+    let export = prop::option::weighted(0.2, prop::sample::select(&[".", "*", "~"][..]));
+    let subset = prop::option::weighted(0.5, prop::sample::select(&["v1", "v2"][..]));
+    (
+        prop::collection::vec(host, 1..3),
+        to,
+        year,
+        export,
+        subset,
+        prop::bool::ANY,
+    )
+        .prop_map(|(hosts, to, year, export, subset, catches_all)| {
+            let mut destination = json!({ "host": to });
+            if let Some(subset) = subset {
+                destination["subset"] = json!(subset);
+            }
+            let mut rule = json!({ "route": [{ "destination": destination }] });
+            if !catches_all {
+                rule["match"] = json!([{ "uri": { "exact": "/a" } }]);
+            }
+            let mut object = json!({ "metadata": {}, "spec": { "hosts": hosts, "http": [rule] } });
+            if let Some(year) = year {
+                object["metadata"]["creationTimestamp"] = json!(format!("{year}-01-01T00:00:00Z"));
+            }
+            if let Some(export) = export {
+                object["spec"]["exportTo"] = json!([export]);
+            }
+            object
+        })
+}
+
+fn claimed_mesh(claims: &[Json], policies: &[Json]) -> Vec<Json> {
+    let mut documents: Vec<Json> = (0..3)
+        .map(|n| {
+            service(
+                &format!("d{n}"),
+                &json!({ "app": format!("d{n}") }),
+                &json!([http_port(80, 8080)]),
+            )
+        })
+        .collect();
+    for n in 0..3 {
+        documents.push(json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+            "metadata": { "name": format!("d{n}"), "namespace": "shop" },
+            "spec": { "host": format!("d{n}"), "trafficPolicy": { "outlierDetection": { "consecutive5xxErrors": n } }, "subsets": [
+                { "name": "v1", "labels": { "version": "v1" } },
+                { "name": "v2", "labels": { "version": "v2" }, "trafficPolicy": { "loadBalancer": { "simple": "RANDOM" } } },
+            ] },
+        }));
+    }
+    documents.push(json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+        "metadata": { "name": "ext", "namespace": "shop" },
+        "spec": { "hosts": ["ext.example.com"], "resolution": "DNS", "ports": [{ "number": 80, "name": "http", "protocol": "HTTP" }] },
+    }));
+    for (index, claim) in claims.iter().enumerate() {
+        let mut object = json!({ "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {}, "spec": claim["spec"] });
+        object["metadata"] = claim["metadata"].clone();
+        object["metadata"]["name"] = json!(format!("claim-{index}"));
+        object["metadata"]["namespace"] = json!("shop");
+        documents.push(object);
+    }
+    for (index, spec) in policies.iter().enumerate() {
+        documents.push(json!({
+            "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+            "metadata": { "name": format!("p{index}"), "namespace": "shop" }, "spec": spec,
+        }));
+    }
+    documents
+}
+
+fn with_versions() -> Options {
+    Options {
+        subsets: Subsets::Services,
+        ..Options::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_objects_for_the_same_hosts_has_no_influence(claims in prop::collection::vec(claim(), 1..5)) {
+        let mut documents = claimed_mesh(&claims, &[]);
+        let shown = |documents: &[Json]| {
+            let conversion = convert(&mesh(documents), with_versions());
+            let changes = conversion.changes.iter().map(|c| c.after.text().to_owned()).collect::<Vec<_>>();
+            let said = conversion.findings.iter().map(|f| format!("{} {}", f.code, f.message)).collect::<std::collections::BTreeSet<_>>();
+            (changes, said)
+        };
+        let forwards = shown(&documents);
+        documents.reverse();
+        prop_assert_eq!(forwards, shown(&documents));
+    }
+
+    #[test]
+    fn a_host_has_routes_of_one_object_at_most(claims in prop::collection::vec(claim(), 1..5)) {
+        let conversion = convert(&mesh(&claimed_mesh(&claims, &[])), with_versions());
+        let mut owners = std::collections::BTreeMap::new();
+        for change in conversion.changes.iter().filter(|c| c.id.kind == Kind::HttpRoute) {
+            let route = change.after.to_json();
+            for parent in route["spec"]["parentRefs"].as_array().unwrap() {
+                let owner = owners.entry(parent["name"].to_string()).or_insert_with(|| change.from.clone());
+                prop_assert_eq!(&*owner, &change.from);
+            }
+        }
+    }
+
+    #[test]
+    fn converting_again_with_services_for_versions_changes_nothing(
+        claims in prop::collection::vec(claim(), 1..4),
+        policies in prop::collection::vec(policy(), 0..3),
+    ) {
+        let mut documents = claimed_mesh(&claims, &policies);
+        let first = convert(&mesh(&documents), with_versions());
+        documents.extend(first.changes.iter().map(|c| c.after.to_json()));
+        let second = convert(&mesh(&documents), with_versions());
         prop_assert!(second.changes.is_empty(), "{:?}", second.changes);
     }
 }
