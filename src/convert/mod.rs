@@ -110,8 +110,7 @@ pub struct Conversion {
 const CONVERTERS: &[fn(&Context<'_>, &mut Sink)] = &[
     virtual_service::convert_all,
     virtual_service::existing::check_all,
-    policy::authorization_policy::convert_all,
-    policy::request_authentication::convert_all,
+    policy::convert_all,
     kinds::convert_all,
 ];
 

@@ -15,6 +15,9 @@ pub struct Options {
     pub gateway_api: GatewayApi,
     /// What becomes of subsets.
     pub subsets: Subsets,
+    /// Whether policies are attached to Services only, never to waypoints or their class: a plan binds Service by
+    /// Service.
+    pub services_only: bool,
 }
 
 /// What becomes of rules that send requests to subsets of a Service.
@@ -58,6 +61,7 @@ impl Options {
                 .unwrap_or_default(),
             gateway_api: GatewayApi::of(mesh).unwrap_or_default(),
             subsets: Subsets::default(),
+            services_only: false,
         }
     }
 }

@@ -135,7 +135,11 @@ pub struct Landscape<'a> {
 impl<'a> Landscape<'a> {
     /// Looks at a mesh.
     pub fn of(mesh: &'a Mesh) -> Self {
-        let conversion = convert::convert(mesh, convert::Options::of(mesh));
+        let options = convert::Options {
+            services_only: true,
+            ..convert::Options::of(mesh)
+        };
+        let conversion = convert::convert(mesh, options);
         let mut kept = BTreeMap::new();
         let mut reasons = HashMap::new();
         for finding in &conversion.findings {
@@ -154,14 +158,14 @@ impl<'a> Landscape<'a> {
         }
         let mut copies: BTreeMap<ObjectRef, Vec<Copy>> = BTreeMap::new();
         for change in &conversion.changes {
-            if matches!(
+            let is_policy = matches!(
                 change.id.kind,
                 Kind::AuthorizationPolicy | Kind::RequestAuthentication
-            ) {
-                copies
-                    .entry(change.from.clone())
-                    .or_default()
-                    .push(Copy::of(change));
+            );
+            let copy = Copy::of(change);
+            // Copies without targets are for ztunnel, and say what the policy says already.
+            if is_policy && !copy.targets.is_empty() {
+                copies.entry(change.from.clone()).or_default().push(copy);
             }
         }
         let mut landscape = Self {
@@ -318,6 +322,7 @@ impl<'a> Landscape<'a> {
     fn is_attached(&self, policy: &ObjectRef, service: &Object<Service>) -> bool {
         let copies = self.copies.get(policy).into_iter().flatten();
         copies
+            .filter(|copy| copy.id.namespace == service.id.namespace)
             .flat_map(|copy| &copy.targets)
             .any(|target| *target == service.name())
             || self

@@ -1,16 +1,49 @@
-//! Copies of policies that are attached to Services instead of selecting pods.
+//! Copies of policies that are attached to targets instead of selecting pods.
 
 use crate::convert::Change;
 use crate::convert::context::Context;
-use crate::convert::virtual_service::versions;
-use model::Object;
+use model::{Object, ObjectRef};
 use serde_json::{Map, Value as Json, json};
+use std::collections::HashMap;
 
 /// `spec.targetRefs` of AuthorizationPolicy and RequestAuthentication.
 const MAX_TARGETS: usize = 16;
 
-/// Fields that say for what an object is; a copy has `targetRefs` in their place.
+/// Fields that say for what an object is; a copy has others in their place.
 const SCOPE: [&str; 3] = ["selector", "targetRef", "targetRefs"];
+
+/// What a copy is attached to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum To {
+    /// A Service of the copy's namespace.
+    Service(String),
+    /// A waypoint of the copy's namespace, with everything behind it.
+    Waypoint(String),
+    /// All waypoints of the mesh; for copies in the root namespace.
+    AllWaypoints,
+}
+
+impl To {
+    fn to_json(&self) -> Json {
+        let (group, kind, name) = match self {
+            Self::Service(name) => ("", "Service", name.as_str()),
+            Self::Waypoint(name) => ("gateway.networking.k8s.io", "Gateway", name.as_str()),
+            Self::AllWaypoints => ("gateway.networking.k8s.io", "GatewayClass", "istio-waypoint"),
+        };
+        json!({ "group": group, "kind": kind, "name": name })
+    }
+}
+
+/// A copy that has no name yet.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Where it will be.
+    pub namespace: String,
+    /// What it is attached to; without anything it has the scope of `fields`.
+    pub to: Vec<To>,
+    /// The fields of its `spec` beside those.
+    pub fields: Map<String, Json>,
+}
 
 /// The fields of an object's `spec`, in their order, without those that say for what it is.
 pub fn unscoped_spec<T>(object: &Object<T>) -> Map<String, Json> {
@@ -21,75 +54,87 @@ pub fn unscoped_spec<T>(object: &Object<T>) -> Map<String, Json> {
     spec
 }
 
-/// Copies of an object: for each group its own fields, attached to its Services, in as many objects as the
-/// limit on targets asks for. Annotations named in `annotations` go along.
-pub fn copies<T>(
-    context: &Context<'_>,
-    object: &Object<T>,
-    annotations: &[&str],
-    groups: Vec<(Map<String, Json>, Vec<&str>)>,
-) -> Vec<Change> {
-    let groups: Vec<_> = groups
-        .into_iter()
-        .map(|(fields, services)| (fields, with_versions(context, object.namespace(), services)))
-        .collect();
-    let parts: Vec<_> = groups
-        .iter()
-        .flat_map(|(fields, services)| {
-            services
-                .chunks(MAX_TARGETS)
-                .map(move |services| (fields, services))
-        })
-        .collect();
-    let several = parts.len() > 1;
-    parts
-        .into_iter()
-        .enumerate()
-        .map(|(index, (fields, services))| {
-            let base = format!("{}-waypoint", object.name());
-            let name = if several {
-                format!("{base}-{}", index + 1)
-            } else {
-                base
-            };
-            copy(context, object, annotations, &name, fields, services)
-        })
-        .collect()
+/// Gives names to copies; no two get the same one.
+#[derive(Debug, Default)]
+pub struct Names {
+    taken: HashMap<ObjectRef, ObjectRef>,
 }
 
-/// Services with those that were made of their subsets, which can be called past them.
-fn with_versions<'s>(context: &'s Context<'_>, namespace: &str, services: Vec<&'s str>) -> Vec<&'s str> {
-    let versions_of = |name: &str| {
-        let service = context.mesh.service(namespace, name);
-        service.map_or(&[][..], |service| versions::of(context, service))
-    };
-    services
-        .into_iter()
-        .flat_map(|name| std::iter::once(name).chain(versions_of(name).iter().map(String::as_str)))
-        .collect()
+impl Names {
+    /// Copies of an object, in as many objects as the limit on targets asks for. Annotations named in `annotations` go
+    /// along.
+    pub fn write<T>(
+        &mut self,
+        context: &Context<'_>,
+        object: &Object<T>,
+        annotations: &[&str],
+        drafts: &[Draft],
+    ) -> Vec<Change> {
+        let mut parts: Vec<(&Draft, &[To])> = Vec::new();
+        for draft in drafts {
+            if draft.to.is_empty() {
+                parts.push((draft, &[]));
+            }
+            parts.extend(draft.to.chunks(MAX_TARGETS).map(|to| (draft, to)));
+        }
+        let mut numbers: HashMap<(&str, bool), usize> = HashMap::new();
+        let mut changes = Vec::new();
+        for (draft, to) in &parts {
+            let of_namespace = (draft.namespace.as_str(), to.is_empty());
+            let same = parts
+                .iter()
+                .filter(|(other, targets)| (other.namespace.as_str(), targets.is_empty()) == of_namespace);
+            let several = same.count() > 1;
+            let number = numbers.entry(of_namespace).or_default();
+            *number += 1;
+            let id = self.name(context, object, draft, to.is_empty(), several.then_some(*number));
+            changes.push(write(object, annotations, id, draft, to));
+        }
+        changes
+    }
+
+    fn name<T>(
+        &mut self,
+        context: &Context<'_>,
+        object: &Object<T>,
+        draft: &Draft,
+        selects: bool,
+        number: Option<usize>,
+    ) -> ObjectRef {
+        let reader = if selects { "ztunnel" } else { "waypoint" };
+        // In another namespace there may be a policy of the same name.
+        let mut base = if draft.namespace == object.namespace() {
+            format!("{}-{reader}", object.name())
+        } else {
+            format!("{}-{}-{reader}", object.namespace(), object.name())
+        };
+        if let Some(number) = number {
+            base = format!("{base}-{number}");
+        }
+        loop {
+            let id = context.free_name(&draft.namespace, &object.id.kind, &base, &object.id);
+            if self.taken.contains_key(&id) {
+                base.push_str("-x");
+                continue;
+            }
+            self.taken.insert(id.clone(), object.id.clone());
+            return id;
+        }
+    }
 }
 
-fn copy<T>(
-    context: &Context<'_>,
-    object: &Object<T>,
-    annotations: &[&str],
-    name: &str,
-    fields: &Map<String, Json>,
-    services: &[&str],
-) -> Change {
-    let id = context.free_name(object.namespace(), &object.id.kind, name, &object.id);
+fn write<T>(object: &Object<T>, annotations: &[&str], id: ObjectRef, draft: &Draft, to: &[To]) -> Change {
     let mut metadata = crate::convert::metadata(&id, &object.id);
     for key in annotations {
         if let Some(value) = object.meta.annotations.get(*key) {
             metadata["annotations"][*key] = json!(value);
         }
     }
-    let refs = services
-        .iter()
-        .map(|name| json!({ "group": "", "kind": "Service", "name": name }));
     let mut new = Map::new();
-    new.insert("targetRefs".into(), refs.collect());
-    new.extend(fields.clone());
+    if !to.is_empty() {
+        new.insert("targetRefs".into(), to.iter().map(To::to_json).collect());
+    }
+    new.extend(draft.fields.clone());
     let api_version = object.raw.get("apiVersion").map_or(Json::Null, Json::from);
     let kind = object.id.kind.name();
     let wrap =

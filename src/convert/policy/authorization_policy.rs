@@ -1,433 +1,458 @@
-//! AuthorizationPolicy: from the pods that a selector selects to the Services that a waypoint serves.
+//! AuthorizationPolicy: from the pods that a selector selects to the targets that a waypoint serves.
 
-use super::attach;
-use super::reach::{Coverage, Reach, Target};
+use super::attach::{self, Draft, To};
+use super::fit::{Fit, Fitted};
+use super::provider::Provider;
+use super::reach::{Coverage, Selection, Target};
 use super::rules::{self, Attributes};
+use super::{Answer, World, is_ruling, request_authentication, ztunnel};
 use crate::code::Code;
-use crate::convert::context::Context;
 use crate::convert::notes::Notes;
-use crate::convert::virtual_service::effective::Effective;
-use crate::convert::{Change, Disposition, Sink};
-use model::security::{Action, AuthorizationPolicy, RequestAuthentication, WorkloadSelector};
-use model::virtual_service::VirtualService;
+use model::security::{Action, AuthorizationPolicy, Rule, WorkloadSelector};
 use model::{FieldPath, Object};
-use semantics::ztunnel::needs_waypoint;
-use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashMap};
+use serde_json::{Map, Value as Json};
+use std::collections::{BTreeMap, BTreeSet};
 
 type Policy = Object<AuthorizationPolicy>;
 type PolicyNotes<'a> = Notes<'a, AuthorizationPolicy>;
 
-/// Converts all AuthorizationPolicies of a mesh, namespace by namespace.
-pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
-    use rayon::prelude::*;
-    let mut by_namespace: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
-    for policy in &context.mesh.authorization_policies {
-        by_namespace.entry(policy.namespace()).or_default().push(policy);
+/// What is said where a policy for everything is attached to what there is.
+pub(super) const ONLY_THESE: &str = "the object is for everything in its scope, the copies are for the Services that are there now; for a new Service convert again";
+
+/// Converts one policy.
+pub(super) fn convert<'a>(world: &World<'_, 'a>, object: &'a Policy) -> Answer<'a, AuthorizationPolicy> {
+    let mut answer = Answer::on(object);
+    if !is_ruling(object) {
+        answer.idle = true;
+        return answer;
     }
-    let authentications = Authentications::of(context);
-    let namespaces: Vec<_> = by_namespace.into_iter().collect();
-    let converted: Vec<_> = namespaces
-        .par_iter()
-        .map(|(namespace, policies)| {
-            let scope = Namespace::new(context, namespace, policies, &authentications);
-            policies
-                .par_iter()
-                .map(|policy| scope.convert(policy))
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    for ((_, policies), answers) in namespaces.iter().zip(converted) {
-        for (policy, (disposition, changes, findings)) in policies.iter().zip(answers) {
-            sink.put(policy, disposition, changes, findings);
+    let attributes = Attributes::of(&object.spec);
+    let case = Case {
+        world,
+        object,
+        selection: Selection::new(object.namespace(), object.spec.selector.as_ref(), world.root),
+        layer_7: ztunnel::needs_waypoint(&object.spec),
+        attributes: &attributes,
+    };
+    case.convert(&mut answer);
+    answer
+}
+
+/// A policy with all that is known of it.
+struct Case<'r, 'a> {
+    world: &'r World<'r, 'a>,
+    object: &'r Policy,
+    selection: Selection<'r>,
+    /// Whether ztunnel alone cannot enforce it.
+    layer_7: bool,
+    attributes: &'r Attributes,
+}
+
+/// What there is to attach.
+#[derive(Default)]
+struct Groups {
+    /// By namespace: rules and the Services that have them.
+    by_namespace: BTreeMap<String, Vec<(Vec<Rule>, Vec<To>)>>,
+    /// Namespaces with a Service at which the rules are others than those of the policy, or none.
+    differing: BTreeSet<String>,
+}
+
+impl<'r, 'a> Case<'r, 'a> {
+    fn convert(&self, answer: &mut Answer<'a, AuthorizationPolicy>) {
+        let waypoints = self.waypoints();
+        let is_wide = self.selection.labels.is_none();
+        let everywhere = is_wide && self.selection.namespace.is_none() && !self.services_only();
+        let targets = self.targets(everywhere || !waypoints.is_empty());
+        let local = ztunnel_draft(self, &mut answer.notes);
+        if !self.layer_7 && targets.is_empty() && waypoints.is_empty() && !everywhere {
+            answer.idle = local.is_none();
+            answer.drafts.extend(local);
+            if !answer.idle {
+                crate::convert::check_certainty(self.world.context, self.object, &mut answer.notes);
+            }
+            return;
         }
-    }
-}
-
-/// The policies of one namespace, which count together.
-struct Namespace<'a> {
-    context: &'a Context<'a>,
-    name: &'a str,
-    reach: Reach<'a>,
-    /// For each target: whether a waypoint has to be in its path.
-    needs_waypoint: Vec<bool>,
-    /// RequestAuthentications that may count here.
-    authentications: Vec<&'a Object<RequestAuthentication>>,
-}
-
-/// RequestAuthentications without targets, by namespace.
-struct Authentications<'a> {
-    by_namespace: HashMap<&'a str, Vec<&'a Object<RequestAuthentication>>>,
-}
-
-impl<'a> Authentications<'a> {
-    fn of(context: &Context<'a>) -> Self {
-        let mut by_namespace: HashMap<&str, Vec<_>> = HashMap::new();
-        for object in context
-            .mesh
-            .request_authentications
-            .iter()
-            .filter(|object| !object.spec.is_targeted())
-        {
-            by_namespace.entry(object.namespace()).or_default().push(object);
+        answer.targets.extend(targets.iter().map(|(index, _)| *index));
+        let notes = &mut answer.notes;
+        self.check_object(notes);
+        let groups = self.groups(&targets, notes);
+        if !is_wide || self.layer_7 {
+            self.note_other_paths(targets.is_empty() && !everywhere && waypoints.is_empty(), notes);
         }
-        Self { by_namespace }
-    }
-
-    fn counting_in(&self, namespace: &str, root: &str) -> Vec<&'a Object<RequestAuthentication>> {
-        let scopes = if namespace == root {
-            vec![root]
+        if notes.is_kept() {
+            return;
+        }
+        let drafts = if everywhere && groups.differing.is_empty() && self.ports_are_known(&targets) {
+            vec![self.draft(self.world.root, &self.object.spec.rules, vec![To::AllWaypoints])]
         } else {
-            vec![namespace, root]
+            self.drafts(groups, &waypoints)
         };
-        scopes
-            .iter()
-            .filter_map(|scope| self.by_namespace.get(scope))
-            .flatten()
-            .copied()
-            .collect()
-    }
-}
-
-impl<'a> Namespace<'a> {
-    fn new(context: &'a Context<'a>, name: &'a str, policies: &[&Policy], all: &Authentications<'a>) -> Self {
-        let reach = Reach::of_namespace(context, name);
-        let authentications = all.counting_in(name, &context.mesh.settings.root_namespace);
-        let layer_7: Vec<&WorkloadSelector> = policies
-            .iter()
-            .filter(|policy| needs_waypoint(&policy.spec))
-            .filter_map(|policy| policy.spec.selector.as_ref())
-            .chain(
-                authentications
-                    .iter()
-                    .filter_map(|object| object.spec.selector.as_ref()),
-            )
-            .collect();
-        let needs_waypoint = reach
-            .targets
-            .iter()
-            .map(|target| {
-                !target.virtual_services.is_empty()
-                    || !target.route_rules.is_empty()
-                    || layer_7
-                        .iter()
-                        .any(|selector| reach.coverage(selector, name, target) != Coverage::None)
-            })
-            .collect();
-        Self {
-            context,
-            name,
-            reach,
-            needs_waypoint,
-            authentications,
-        }
+        self.finish(&targets, drafts, local, answer);
     }
 
-    fn convert(&self, object: &Policy) -> (Disposition, Vec<Change>, Vec<crate::finding::Finding>) {
-        let mut notes = Notes::on(object);
-        if object.spec.is_targeted() {
-            return (Disposition::NothingToDo, Vec::new(), Vec::new());
+    fn finish(
+        &self,
+        targets: &[(usize, &Target<'a>)],
+        drafts: Vec<Draft>,
+        local: Option<Draft>,
+        answer: &mut Answer<'a, AuthorizationPolicy>,
+    ) {
+        let notes = &mut answer.notes;
+        let is_headless = |(_, target): &(usize, &Target<'_>)| target.service.spec.is_headless();
+        if drafts.is_empty() {
+            if targets.iter().all(is_headless) && !targets.is_empty() {
+                notes.keep(Code::HeadlessTarget, &selector_path(), "all ways to the selected pods are by headless Services: their clients dial pods, past every waypoint for Services");
+            } else if targets.is_empty() {
+                notes.keep(Code::NoServiceKnown, &selector_path(), format!("no Service in the input leads to the pods that the policy is for; give the Services and workloads of `{}` too", self.object.namespace()));
+            } else {
+                notes.keep(Code::PortNotServed, &FieldPath::spec().key("rules"), format!("no Service leads to the ports that the rules name, so a waypoint has nothing to judge; pods {} can only be reached past it", self.pods()));
+            }
+            return;
         }
-        let layer_7 = needs_waypoint(&object.spec);
-        let Some(selector) = object
-            .spec
-            .selector
-            .as_ref()
-            .filter(|s| !s.match_labels.is_empty())
-        else {
-            return self.without_selector(layer_7, notes);
-        };
-        check_object(self.context, object, &mut notes);
-        let targets = self.targets(selector, layer_7);
-        if !layer_7 && targets.is_empty() && !notes.is_kept() {
-            return (Disposition::NothingToDo, Vec::new(), notes.into_findings());
-        }
-        let changes = self.changes(object, selector, &targets, &mut notes);
-        self.note_other_paths(object, selector, targets.is_empty(), &mut notes);
-        let converted = !changes.is_empty() && !notes.is_kept();
-        if converted && !layer_7 {
+        if !self.layer_7 {
             notes.tell(
                 Code::IdentityBehindWaypoint,
                 &FieldPath::root(),
                 "behind a waypoint ztunnel sees the waypoint's identity instead of the client's, so the rules are judged at the waypoint too; where this policy allows, the waypoint itself must be allowed at ztunnel before it is put in the path",
             );
         }
-        let disposition = if converted {
-            Disposition::Converted
-        } else {
-            Disposition::Kept
-        };
-        (
-            disposition,
-            if converted { changes } else { Vec::new() },
-            notes.into_findings(),
-        )
-    }
-
-    /// Policies for a whole namespace or mesh are not inherited by waypoints.
-    fn without_selector(
-        &self,
-        layer_7: bool,
-        mut notes: PolicyNotes<'_>,
-    ) -> (Disposition, Vec<Change>, Vec<crate::finding::Finding>) {
-        let is_root = self.name == self.context.mesh.settings.root_namespace;
-        if is_root {
-            notes.keep(Code::MeshWidePolicy, &FieldPath::root(), "the policy is for the whole mesh, but waypoints do not know it; attaching it to their class is not yet done");
-        } else if layer_7 || self.needs_waypoint.contains(&true) {
-            notes.keep(Code::NamespaceWidePolicy, &FieldPath::root(), "the policy is for the whole namespace, but its waypoint does not know it; attaching it to the waypoint is not yet done");
-        } else {
-            return (Disposition::NothingToDo, Vec::new(), Vec::new());
+        if ztunnel::is_read_loosely(&self.object.spec) {
+            notes.tell(Code::ReadLooselyAtZtunnel, &FieldPath::spec().key("rules"), "ztunnel does not look at `trustDomains`, and takes a `*` inside of a namespace literally; the waypoint reads both as a sidecar does, and nobody may go past it");
         }
-        (Disposition::Kept, Vec::new(), notes.into_findings())
+        if self.selection.labels.is_none()
+            && drafts
+                .iter()
+                .any(|draft| matches!(draft.to.first(), Some(To::Service(_))))
+        {
+            notes.tell(Code::OnlyTheseServices, &FieldPath::root(), ONLY_THESE);
+        }
+        let elsewhere: BTreeSet<&str> = drafts
+            .iter()
+            .map(|draft| draft.namespace.as_str())
+            .filter(|namespace| *namespace != self.object.namespace())
+            .collect();
+        if !elsewhere.is_empty() {
+            let names = elsewhere.into_iter().collect::<Vec<_>>().join(", ");
+            notes.tell(Code::CopiedToNamespace, &FieldPath::root(), format!("a policy can only be attached to Services of its own namespace, so there are copies in {names}"));
+        }
+        answer.drafts = drafts;
+        answer.drafts.extend(local);
     }
 
-    /// The targets whose requests may reach a selected pod; for layer 4 only those behind a waypoint.
-    fn targets(&self, selector: &WorkloadSelector, layer_7: bool) -> Vec<(&Target<'a>, Coverage)> {
-        let targets = self.reach.targets.iter().zip(&self.needs_waypoint);
-        targets
-            .filter(|(_, needs_waypoint)| layer_7 || **needs_waypoint)
-            .map(|(target, _)| (target, self.reach.coverage(selector, self.name, target)))
-            .filter(|(_, coverage)| *coverage != Coverage::None)
+    fn services_only(&self) -> bool {
+        self.world.context.options.services_only
+    }
+
+    /// The waypoints to which a policy for a whole namespace can be attached.
+    fn waypoints(&self) -> Vec<To> {
+        let namespace = self
+            .selection
+            .namespace
+            .filter(|_| self.selection.labels.is_none());
+        let Some(namespace) = namespace.filter(|_| !self.services_only()) else {
+            return Vec::new();
+        };
+        let names = self.world.waypoints.of_namespace(namespace);
+        names
+            .iter()
+            .map(|name| To::Waypoint((*name).to_owned()))
             .collect()
     }
 
-    fn changes(
-        &self,
-        object: &Policy,
-        selector: &WorkloadSelector,
-        targets: &[(&Target<'a>, Coverage)],
-        notes: &mut PolicyNotes<'_>,
-    ) -> Vec<Change> {
-        let mut groups: Vec<(Vec<Json>, Vec<&str>)> = Vec::new();
-        for (target, coverage) in targets {
+    /// The targets whose requests may reach a selected pod; for layer 4 only those behind a waypoint, if not `all`.
+    fn targets(&self, all: bool) -> Vec<(usize, &'r Target<'a>)> {
+        let world = self.world;
+        world
+            .reach
+            .candidates(self.selection)
+            .filter(|&index| all || self.layer_7 || world.needs_waypoint.get(index).copied().unwrap_or(true))
+            .filter_map(|index| Some((index, world.target(index)?)))
+            .filter(|(_, target)| world.is_for(self.selection, target))
+            .collect()
+    }
+
+    /// Without Services nothing is known of ports.
+    fn ports_are_known(&self, targets: &[(usize, &Target<'_>)]) -> bool {
+        !self.attributes.ports || !targets.is_empty()
+    }
+
+    fn groups(&self, targets: &[(usize, &'r Target<'a>)], notes: &mut PolicyNotes<'_>) -> Groups {
+        let mut groups = Groups::default();
+        let mut remarks = Vec::new();
+        for (_, target) in targets {
             if target.service.spec.is_headless() {
-                notes.keep(
-                    Code::HeadlessTarget,
-                    &selector_path(),
-                    format!(
+                if self.layer_7 {
+                    let message = format!(
                         "{} is headless: its clients dial pods, past every waypoint for Services",
                         target.service.id
-                    ),
-                );
+                    );
+                    notes.tell(Code::HeadlessTarget, &selector_path(), message);
+                }
                 continue;
             }
-            if !self.accepts(object, target, *coverage, notes) {
+            let fit = Fit {
+                world: self.world,
+                object: self.object,
+                selection: self.selection,
+                attributes: self.attributes,
+                target,
+            };
+            let fitted = self.check_tokens(target).and_then(|()| fit.rules());
+            let Fitted {
+                rules,
+                remarks: found,
+            } = match fitted {
+                Ok(fitted) => fitted,
+                Err((code, path, message)) => {
+                    notes.keep(code, &path, message);
+                    continue;
+                }
+            };
+            remarks.extend(found);
+            if rules != self.object.spec.rules {
+                groups.differing.insert(target.service.namespace().to_owned());
+            }
+            // A DENY, AUDIT or CUSTOM policy without rules is refused, and would do nothing.
+            if rules.is_empty() && self.object.spec.action() != Action::Allow {
                 continue;
             }
-            match rules::for_target(object, target, &self.reach) {
-                Err((code, path, message)) => notes.keep(code, &path, message),
-                // A DENY, AUDIT or CUSTOM policy without rules is refused, and would do nothing.
-                Ok(rules) if rules.is_empty() && object.spec.action() != Action::Allow => {}
-                Ok(rules) => match groups.iter_mut().find(|(known, _)| *known == rules) {
-                    Some((_, services)) => services.push(target.service.name()),
-                    None => groups.push((rules, vec![target.service.name()])),
-                },
+            let to = To::Service(target.service.name().to_owned());
+            let of_namespace = groups
+                .by_namespace
+                .entry(target.service.namespace().to_owned())
+                .or_default();
+            match of_namespace.iter_mut().find(|(known, _)| *known == rules) {
+                Some((_, services)) => services.push(to),
+                None => of_namespace.push((rules, vec![to])),
             }
         }
-        if notes.is_kept() {
-            return Vec::new();
+        for (code, path, message) in remarks {
+            notes.tell(code, &path, message);
         }
-        if groups.is_empty() && !targets.is_empty() {
-            notes.keep(Code::PortNotServed, &FieldPath::spec().key("rules"), format!("no Service leads to the ports that the rules name, so a waypoint has nothing to judge; pods selected by {} can only be reached past it", labels(selector)));
+        groups
+    }
+
+    /// A route that edits the header in which a token stands changes what is verified.
+    fn check_tokens(&self, target: &Target<'_>) -> Result<(), super::translate::Obstacle> {
+        if !rules::uses_claims(&self.object.spec) {
+            return Ok(());
         }
-        let groups = groups
-            .into_iter()
-            .map(|(rules, services)| (with_rules(object, rules), services))
+        let world = self.world;
+        let namespaces: BTreeSet<&str> = target
+            .ways
+            .list
+            .iter()
+            .flat_map(|way| &way.places)
+            .map(|place| place.service.namespace())
+            .chain([world.root])
             .collect();
-        // A policy on trial stays on trial.
-        attach::copies(self.context, object, &["istio.io/dry-run"], groups)
+        let own = |namespace: &&str| world.authentications.get(*namespace);
+        for object in namespaces.iter().filter_map(own).flatten() {
+            let selection = Selection::new(object.namespace(), object.spec.selector.as_ref(), world.root);
+            if !world.is_for(selection, target) {
+                continue;
+            }
+            let names = request_authentication::token_headers(object);
+            for way in target.ways.list.iter().filter(|way| !way.answered) {
+                let edited = names.iter().find(|name| way.edits.headers.contains_key(*name));
+                if let (Some(name), Some(router)) = (edited, way.router) {
+                    let message = format!(
+                        "{router} edits the header `{name}`, in which {} looks for tokens, on the way to or from {}",
+                        object.id, target.service.id
+                    );
+                    return Err((Code::HeaderEdited, FieldPath::spec().key("rules"), message));
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Whether a policy means at the target what it means at the pods, or something stricter.
-    fn accepts(
-        &self,
-        object: &Policy,
-        target: &Target<'_>,
-        coverage: Coverage,
-        notes: &mut PolicyNotes<'_>,
-    ) -> bool {
-        let service = &target.service.id;
-        if coverage == Coverage::Part {
-            if object.spec.action() == Action::Allow {
-                let message = format!(
-                    "through {service} some pods are reached that the policy does not select: attached to it, the policy would also open or close those"
-                );
-                notes.keep(Code::PartialAllow, &selector_path(), message);
-                return false;
+    fn drafts(&self, mut groups: Groups, waypoints: &[To]) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        if let Some(namespace) = self.selection.namespace.filter(|_| !waypoints.is_empty()) {
+            if !groups.differing.contains(namespace) {
+                groups.by_namespace.remove(namespace);
+                drafts.push(self.draft(namespace, &self.object.spec.rules, waypoints.to_vec()));
             }
-            let message = format!(
-                "through {service} some pods are reached that the policy does not select; at the waypoint it holds for them too, which is stricter"
+        }
+        for (namespace, groups) in groups.by_namespace {
+            for (rules, services) in groups {
+                drafts.push(self.draft(&namespace, &rules, services));
+            }
+        }
+        drafts
+    }
+
+    fn draft(&self, namespace: &str, rules: &[Rule], to: Vec<To>) -> Draft {
+        Draft {
+            namespace: namespace.to_owned(),
+            to,
+            fields: self.fields(namespace, rules),
+        }
+    }
+
+    /// The fields of the policy with the rules for some of its targets; without any, an ALLOW lets nothing in.
+    fn fields(&self, namespace: &str, rules: &[Rule]) -> Map<String, Json> {
+        let mut fields = attach::unscoped_spec(self.object);
+        let rules: Vec<Rule> = if namespace == self.object.namespace() {
+            rules.to_vec()
+        } else {
+            let own = self.object.namespace();
+            rules
+                .iter()
+                .map(|rule| rules::with_namespace(rule, own))
+                .collect()
+        };
+        if rules.is_empty() {
+            fields.shift_remove("rules");
+        } else if rules != self.object.spec.rules {
+            fields.insert(
+                "rules".into(),
+                Json::Array(rules.iter().map(rules::to_json).collect()),
             );
-            notes.tell(Code::PartialDeny, &selector_path(), message);
         }
-        let attributes = Attributes::of(&object.spec);
-        for router in &target.virtual_services {
-            check_route(self.context, router, &attributes, object, service, notes);
-        }
-        let changes_path = |key: &str| target.route_rules.iter().any(|rule| mentions(rule, key));
-        if attributes.paths && changes_path("urlRewrite") {
-            notes.keep(Code::PathRewritten, &FieldPath::spec().key("rules"), format!("a route of {service} rewrites requests; the policy saw them afterwards, the waypoint sees them before"));
-        }
-        if !attributes.headers.is_empty() && changes_path("requestHeaderModifier") {
-            notes.keep(Code::HeaderEdited, &FieldPath::spec().key("rules"), format!("a route of {service} edits headers; the policy saw them afterwards, the waypoint sees them before"));
-        }
-        if rules::uses_claims(&object.spec) {
-            self.check_claims(target, notes);
-        }
-        !notes.is_kept()
+        fields
     }
 
-    /// Rules on tokens need the RequestAuthentication at the same place.
-    fn check_claims(&self, target: &Target<'_>, notes: &mut PolicyNotes<'_>) {
-        for authentication in &self.authentications {
-            let selector = authentication
-                .spec
-                .selector
-                .as_ref()
-                .filter(|s| !s.match_labels.is_empty());
-            let here = authentication.namespace() == self.name;
-            let coverage = selector.map_or(Coverage::All, |selector| {
-                self.reach.coverage(selector, self.name, target)
-            });
-            let converts = here && selector.is_some() && !authentication.has_unknown_fields;
-            if (converts && coverage == Coverage::Part) || (!converts && coverage != Coverage::None) {
-                let message = format!(
-                    "the rules look at tokens that {} verifies, which cannot be attached to {} as it is",
-                    authentication.id, target.service.id
-                );
-                notes.keep(
-                    Code::ClaimsWithoutAuthentication,
-                    &FieldPath::spec().key("rules"),
-                    message,
-                );
+    fn check_object(&self, notes: &mut PolicyNotes<'_>) {
+        crate::convert::check_certainty(self.world.context, self.object, notes);
+        self.check_addresses(notes);
+        self.check_mirrors(notes);
+        if self.object.spec.action() == Action::Custom {
+            self.check_provider(notes);
+        }
+    }
+
+    /// Inside of a waypoint's tunnel a connection has no address.
+    fn check_addresses(&self, notes: &mut PolicyNotes<'_>) {
+        if self.object.spec.action() == Action::Audit {
+            return;
+        }
+        let rules = FieldPath::spec().key("rules");
+        for (index, rule) in self.object.spec.rules.iter().enumerate() {
+            let place = rules.index(index);
+            let mut sources = rule.from.iter().map(|from| &from.source);
+            if sources.any(|source| !source.ip_blocks.is_empty() || !source.not_ip_blocks.is_empty())
+                || rule.when.iter().any(|condition| condition.key == "source.ip")
+            {
+                notes.keep(Code::AttributeDiffers, &place, "the rule looks at the address of the peer, which a waypoint does not see: the connection comes out of a tunnel");
+            }
+            let mut sources = rule.from.iter().map(|from| &from.source);
+            if sources
+                .any(|source| !source.remote_ip_blocks.is_empty() || !source.not_remote_ip_blocks.is_empty())
+                || rule.when.iter().any(|condition| condition.key == "remote.ip")
+            {
+                notes.tell(Code::RemoteAddressAtWaypoint, &place, "the rule looks at the address that proxies in front forward; how many of them are trusted is set per gateway, so check it for the waypoint");
             }
         }
     }
 
-    /// Ways to the selected pods on which no waypoint of this namespace's Services is.
-    fn note_other_paths(
-        &self,
-        object: &Policy,
-        selector: &WorkloadSelector,
-        no_target: bool,
-        notes: &mut PolicyNotes<'_>,
-    ) {
-        let unreached = self.reach.unreached(selector);
+    /// Routes that send copies of requests to selected pods.
+    fn check_mirrors(&self, notes: &mut PolicyNotes<'_>) {
+        if self.object.spec.action() == Action::Audit
+            || self.object.meta.annotations.contains_key(super::DRY_RUN)
+        {
+            return;
+        }
+        let world = self.world;
+        let candidates = world
+            .reach
+            .candidates(self.selection)
+            .filter_map(|index| world.target(index));
+        for target in candidates {
+            for (router, mirror) in &target.ways.mirrors {
+                if world.reach.of_place(self.selection, mirror) != Coverage::None {
+                    let message = format!(
+                        "{router} sends copies of requests for {} to {}, which the policy judged there; behind a waypoint nobody judges them",
+                        target.service.id, mirror.service.id
+                    );
+                    notes.keep(Code::MirrorNotJudged, &selector_path(), message);
+                }
+            }
+        }
+    }
+
+    fn check_provider(&self, notes: &mut PolicyNotes<'_>) {
+        let name = self
+            .object
+            .spec
+            .provider
+            .as_ref()
+            .map_or("", |provider| provider.name.as_str());
+        let path = FieldPath::spec().key("provider");
+        let is_found = self.world.context.mesh.settings.found;
+        match self.world.providers.get(name) {
+            None if is_found => {
+                let message = format!("the mesh configuration has no extension provider `{name}`");
+                notes.keep(Code::UnknownProvider, &path, message);
+            }
+            Some(Provider::OtherKind) => {
+                let message = format!("the extension provider `{name}` does not authorize requests");
+                notes.keep(Code::UnknownProvider, &path, message);
+            }
+            Some(Provider::Beside(address)) => {
+                let message = format!(
+                    "the provider `{name}` is asked at {address}, beside the application; a waypoint runs elsewhere and finds nobody there, so it refuses"
+                );
+                notes.keep(Code::ProviderUnreachable, &path, message);
+            }
+            None | Some(Provider::Reachable) => {
+                let message = format!(
+                    "the provider `{name}` is now asked by the waypoint and must be reachable from there; one on localhost is not"
+                );
+                notes.tell(Code::ProviderAtWaypoint, &path, message);
+            }
+        }
+    }
+
+    /// Ways to the selected pods on which no waypoint for Services is.
+    fn note_other_paths(&self, no_target: bool, notes: &mut PolicyNotes<'_>) {
+        let covered = self.selection.labels.is_none()
+            && self
+                .selection
+                .namespace
+                .is_some_and(|namespace| self.world.waypoints.are_for_pods(namespace));
+        let unreached = if covered {
+            Vec::new()
+        } else {
+            self.world.reach.unreached(self.selection)
+        };
         if let Some(first) = unreached.first() {
             let message = format!(
                 "{} is selected and behind no Service ({} in all): a waypoint for Services is not in the path to it",
                 first.id,
                 unreached.len()
             );
-            notes.keep(Code::NoServiceForPods, &selector_path(), message);
-        } else if no_target && needs_waypoint(&object.spec) {
+            if no_target {
+                notes.keep(Code::NoServiceForPods, &selector_path(), message);
+            } else {
+                notes.tell(Code::NoServiceForPods, &selector_path(), message);
+            }
+        } else if no_target && self.layer_7 {
             let message = format!(
-                "no Service in the input leads to pods with {}; give the Services and workloads of `{}` too",
-                labels(selector),
-                self.name
+                "no Service in the input leads to pods {}; give the Services and workloads of `{}` too",
+                self.pods(),
+                self.object.namespace()
             );
             notes.keep(Code::NoServiceKnown, &selector_path(), message);
         }
-        for router in &self.reach.foreign {
-            if self.reach.leads_to(router, selector, self.name) {
-                let message = format!(
-                    "{} routes requests for a Service of another namespace to these pods; the waypoint of that Service does not know this policy",
-                    router.id
-                );
-                notes.keep(Code::ForeignRoute, &selector_path(), message);
-            }
+    }
+
+    /// The pods in words.
+    fn pods(&self) -> String {
+        match &self.object.spec.selector {
+            Some(selector) if !selector.match_labels.is_empty() => format!("with {}", labels(selector)),
+            _ => format!("of `{}`", self.object.namespace()),
         }
     }
 }
 
-fn check_object(context: &Context<'_>, object: &Policy, notes: &mut PolicyNotes<'_>) {
-    crate::convert::check_certainty(context, object, notes);
-    if object.namespace() == context.mesh.settings.root_namespace {
-        notes.keep(Code::MeshWidePolicy, &selector_path(), "in the root namespace the selector counts for the whole mesh, but a policy can only be attached to Services of its own namespace");
+/// What stays at ztunnel, said so that ztunnel reads it as a sidecar does.
+fn ztunnel_draft<'a>(case: &Case<'_, 'a>, notes: &mut PolicyNotes<'_>) -> Option<Draft> {
+    if case.layer_7 {
+        return None;
     }
-    if object.spec.action() == Action::Custom {
-        let provider = object.spec.provider.as_ref().map_or("", |p| p.name.as_str());
-        let settings = &context.mesh.settings;
-        if settings.found && !settings.extension_providers.iter().any(|known| known == provider) {
-            let message = format!("the mesh configuration has no extension provider `{provider}`");
-            notes.keep(Code::UnknownProvider, &FieldPath::spec().key("provider"), message);
-        } else {
-            let message = format!(
-                "the provider `{provider}` is now asked by the waypoint and must be reachable from there; one on localhost is not"
-            );
-            notes.tell(
-                Code::ProviderAtWaypoint,
-                &FieldPath::spec().key("provider"),
-                message,
-            );
-        }
-    }
-}
-
-/// What a route changes before the server's policy sees a request, a waypoint's policy sees unchanged.
-fn check_route(
-    context: &Context<'_>,
-    router: &Object<VirtualService>,
-    attributes: &Attributes,
-    object: &Policy,
-    service: &model::ObjectRef,
-    notes: &mut PolicyNotes<'_>,
-) {
-    let rules = FieldPath::spec().key("rules");
-    for rule in Effective::of(context, router).http {
-        let rule = &*rule.rule;
-        let rewrites_path = rule
-            .rewrite
-            .as_ref()
-            .is_some_and(|r| r.uri.is_some() || r.uri_regex_rewrite.is_some());
-        let rewrites_host = rule.rewrite.as_ref().is_some_and(|r| r.authority.is_some());
-        let edits = rule
-            .headers
-            .iter()
-            .chain(rule.route.iter().filter_map(|r| r.headers.as_ref()));
-        let mut edited = edits.filter_map(|h| h.request.as_ref()).flat_map(|request| {
-            request
-                .set
-                .keys()
-                .chain(request.add.keys())
-                .chain(&request.remove)
-                .map(|name| name.to_lowercase())
-        });
-        if attributes.paths && rewrites_path {
-            notes.keep(Code::PathRewritten, &rules, format!("{} rewrites paths on the way to or from {service}; the policy saw the new path, a waypoint judges the old one", router.id));
-        }
-        if attributes.hosts && rewrites_host {
-            notes.keep(Code::HostRewritten, &rules, format!("{} rewrites the authority on the way to or from {service}; the policy saw the new one, a waypoint judges the old one", router.id));
-        }
-        let matters = |name: &String| {
-            attributes.headers.contains(name)
-                || (attributes.hosts && (name == "host" || name == ":authority"))
-        };
-        if let Some(name) = edited.find(matters) {
-            notes.keep(Code::HeaderEdited, &rules, format!("{} edits the header `{name}` on the way to or from {service}; the policy saw the new value, a waypoint judges the client's", router.id));
-        }
-        if rule.cors_policy.is_some() && object.spec.action() != Action::Audit {
-            notes.tell(Code::PreflightJudged, &rules, format!("{} answers CORS preflights before the policy; a waypoint judges them first, so a preflight without a token may be refused", router.id));
-        }
-    }
-}
-
-fn mentions(node: &model::Node, key: &str) -> bool {
-    node.entries()
-        .iter()
-        .any(|entry| &*entry.key == key || mentions(&entry.node, key))
-        || node.items().iter().any(|item| mentions(item, key))
-}
-
-/// The fields of a policy with the rules for some of its targets; without any, an ALLOW lets nothing in.
-fn with_rules(object: &Policy, rules: Vec<Json>) -> serde_json::Map<String, Json> {
-    let mut fields = attach::unscoped_spec(object);
-    if rules.is_empty() {
-        fields.shift_remove("rules");
-    } else {
-        fields.insert("rules".into(), Json::Array(rules));
-    }
-    fields
+    ztunnel::copy(case.world.context, case.object, notes)
 }
 
 fn selector_path() -> FieldPath {

@@ -1,14 +1,15 @@
 //! From pods to the Services through which they are reached: what a selector means at a waypoint.
 
-use crate::convert::context::{Context, Host};
-use crate::convert::virtual_service::versions::is_version;
+use super::ways::{Place, Routing, Way, Ways, is_tcp};
+use crate::convert::context::Context;
 use model::meta::Object;
 use model::security::{WorkloadSelector, is_subset};
-use model::traffic::Service;
-use model::virtual_service::VirtualService;
+use model::traffic::{Service, ServicePort};
+use model::values::PortRef;
 use model::workload::PodTemplate;
-use model::{Node, ObjectRef, Workload};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use model::{ObjectRef, Workload};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// How many of the pods behind a Service a selector selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,162 +28,277 @@ impl Coverage {
     }
 }
 
-/// A Service of a namespace with everything that a request to it may reach.
+/// The pods that an object is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selection<'a> {
+    /// The only namespace; `None` for the whole mesh.
+    pub namespace: Option<&'a str>,
+    /// Labels that they have; `None` for all pods.
+    pub labels: Option<&'a BTreeMap<String, String>>,
+}
+
+impl<'a> Selection<'a> {
+    /// The pods of an object in `namespace`; one in the root namespace counts everywhere.
+    pub fn new(namespace: &'a str, selector: Option<&'a WorkloadSelector>, root: &str) -> Self {
+        Self {
+            namespace: (namespace != root).then_some(namespace),
+            labels: selector
+                .map(|selector| &selector.match_labels)
+                .filter(|labels| !labels.is_empty()),
+        }
+    }
+
+    fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.labels.is_none_or(|wanted| is_subset(wanted, labels))
+    }
+}
+
+/// A Service as a target of policies.
 pub struct Target<'a> {
     /// The Service that is dialled.
     pub service: &'a Object<Service>,
-    /// The Service itself and all Services that a route sends its requests to.
-    reached: Vec<&'a Object<Service>>,
-    /// VirtualServices that route requests to or from it.
-    pub virtual_services: Vec<&'a Object<VirtualService>>,
-    /// Rules of HTTPRoutes that are attached to it.
-    pub route_rules: Vec<&'a Node>,
+    /// The ways that requests to it take.
+    pub ways: Ways<'a>,
+    /// Whether it, or its namespace, asks for a waypoint already, or a DestinationRule is for it, which ztunnel does not
+    /// read.
+    pub bound: bool,
 }
 
-/// The Services of one namespace as targets of policies.
+impl Target<'_> {
+    /// Whether routes act on requests to it.
+    pub fn is_routed(&self) -> bool {
+        self.ways.list.iter().any(|way| way.router.is_some())
+    }
+}
+
+/// The Services of a mesh as targets of policies.
 pub struct Reach<'a> {
-    context: &'a Context<'a>,
-    /// The targets, by name.
+    /// The targets, by namespace and name.
     pub targets: Vec<Target<'a>>,
-    /// VirtualServices for Services of other namespaces that lead into this one.
-    pub foreign: Vec<&'a Object<VirtualService>>,
-    workloads: Workloads<'a>,
+    /// Those whose ways lead into a namespace.
+    into: HashMap<&'a str, Vec<usize>>,
+    workloads: HashMap<&'a str, Workloads<'a>>,
     /// Workloads by the Service that selects them.
-    pods: HashMap<&'a str, Vec<&'a Object<Workload>>>,
-    /// Workloads that some Service selects.
+    pods: HashMap<&'a ObjectRef, Vec<&'a Object<Workload>>>,
+    /// Workloads that some Service with an address selects.
     served: HashSet<&'a ObjectRef>,
 }
 
 impl<'a> Reach<'a> {
-    /// Looks at the Services of a namespace.
-    pub fn of_namespace(context: &'a Context<'a>, namespace: &str) -> Self {
-        let workloads = Workloads::of_namespace(context, namespace);
+    /// Looks at the Services of a mesh.
+    pub fn of(context: &Context<'a>) -> Self {
+        let mesh = context.mesh;
+        let mut workloads: HashMap<&str, Workloads<'a>> = HashMap::new();
+        for workload in &mesh.workloads {
+            workloads.entry(workload.namespace()).or_default().add(workload);
+        }
         let (mut pods, mut served) = (HashMap::new(), HashSet::new());
-        let (mut targets, mut foreign) = (Vec::new(), BTreeMap::new());
-        for service in context
-            .mesh
-            .services_in(namespace)
-            .filter(|s| !s.spec.selector.is_empty() && !is_version(s))
+        for service in mesh
+            .services
+            .iter()
+            .filter(|service| !service.spec.selector.is_empty())
         {
-            let behind = workloads.with_labels(&service.spec.selector);
+            let behind = workloads
+                .get(service.namespace())
+                .map_or_else(Vec::new, |all| all.with_labels(&service.spec.selector));
             served.extend(behind.iter().map(|workload| &workload.id));
-            pods.insert(service.name(), behind);
-            let host = context.service_host(service);
-            for router in context
-                .routers_to(&host)
-                .filter(|router| dials_elsewhere(context, router, namespace))
-            {
-                foreign.insert(&router.id, router);
-            }
-            targets.push(target(
-                context,
+            pods.insert(&service.id, behind);
+        }
+        let (bound, routing) = (Bound::of(context), Routing::of(context));
+        let targets: Vec<_> = mesh
+            .services
+            .par_iter()
+            .filter(|service| {
+                !service.spec.is_external_name() && !crate::convert::is_ours(&service.meta.labels)
+            })
+            .map(|service| Target {
                 service,
-                context.claimants(&host).collect(),
-                &host,
-            ));
+                ways: Ways::from(&routing, service),
+                bound: bound.is(service) || routing.has_rule(service),
+            })
+            .collect();
+        let mut into: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, target) in targets.iter().enumerate() {
+            let places = target.ways.list.iter().flat_map(|way| &way.places);
+            let mirrors = target.ways.mirrors.iter().map(|(_, place)| place);
+            let namespaces: BTreeSet<&str> = places
+                .chain(mirrors)
+                .map(|place| place.service.namespace())
+                .collect();
+            for namespace in namespaces {
+                into.entry(namespace).or_default().push(index);
+            }
         }
         Self {
-            context,
             targets,
-            foreign: foreign.into_values().collect(),
+            into,
             workloads,
             pods,
             served,
         }
     }
 
-    /// How many of the pods that a request to the target may reach are selected. A selector counts in the
-    /// namespace of its policy only.
-    pub fn coverage(&self, selector: &WorkloadSelector, namespace: &str, target: &Target<'_>) -> Coverage {
-        let of_service = |service: &&Object<Service>| {
-            if service.namespace() == namespace {
-                self.of_service(selector, service)
-            } else {
-                Coverage::None
-            }
-        };
-        target
-            .reached
-            .iter()
-            .map(of_service)
-            .reduce(Coverage::and)
-            .unwrap_or(Coverage::None)
+    /// The targets whose requests may reach selected pods.
+    pub fn candidates(&self, selection: Selection<'_>) -> Box<dyn Iterator<Item = usize> + '_> {
+        match selection.namespace {
+            Some(namespace) => Box::new(self.into.get(namespace).into_iter().flatten().copied()),
+            None => Box::new(0..self.targets.len()),
+        }
     }
 
-    fn of_service(&self, selector: &WorkloadSelector, service: &Object<Service>) -> Coverage {
-        let behind = self.pods.get(service.name()).map_or(&[][..], Vec::as_slice);
-        behind
+    /// How many of the pods that a way leads to are selected.
+    pub fn coverage(&self, selection: Selection<'_>, way: &Way<'_>) -> Coverage {
+        let known = way
+            .places
             .iter()
-            .map(|workload| selector.selects(&workload.spec.template.metadata.labels))
+            .map(|place| self.of_place(selection, place))
+            .reduce(Coverage::and)
+            .unwrap_or(Coverage::None);
+        if way.elsewhere && known == Coverage::All {
+            Coverage::Part
+        } else {
+            known
+        }
+    }
+
+    /// How many of the pods of a place are selected.
+    pub fn of_place(&self, selection: Selection<'_>, place: &Place<'_>) -> Coverage {
+        let service = place.service;
+        if selection
+            .namespace
+            .is_some_and(|namespace| namespace != service.namespace())
+        {
+            return Coverage::None;
+        }
+        let Some(wanted) = selection.labels else {
+            return Coverage::All;
+        };
+        if service.spec.selector.is_empty() {
+            return Coverage::None;
+        }
+        self.behind(place)
+            .map(|workload| is_subset(wanted, &workload.spec.template.metadata.labels))
             .map(|selected| if selected { Coverage::All } else { Coverage::None })
             .reduce(Coverage::and)
-            .unwrap_or_else(|| by_labels(selector, &service.spec.selector))
+            .unwrap_or_else(|| by_labels(wanted, &service.spec.selector, place.labels))
+    }
+
+    /// The workloads of a place that are in the input.
+    pub fn behind<'s>(&'s self, place: &'s Place<'_>) -> impl Iterator<Item = &'a Object<Workload>> + 's {
+        let behind = self.pods.get(&place.service.id).map_or(&[][..], Vec::as_slice);
+        behind.iter().copied().filter(|workload| {
+            place
+                .labels
+                .is_none_or(|labels| is_subset(labels, &workload.spec.template.metadata.labels))
+        })
     }
 
     /// Workloads that are selected and behind no Service.
-    pub fn unreached(&self, selector: &WorkloadSelector) -> Vec<&'a Object<Workload>> {
-        let mut selected = self.workloads.with_labels(&selector.match_labels);
-        selected.retain(|workload| !self.served.contains(&workload.id));
-        selected
-    }
-
-    /// The templates of the pods behind a target.
-    pub fn templates(&self, target: &Target<'_>) -> Vec<&'a PodTemplate> {
-        self.pods
-            .get(target.service.name())
-            .into_iter()
-            .flatten()
-            .map(|workload| &workload.spec.template)
+    pub fn unreached(&self, selection: Selection<'_>) -> Vec<&'a Object<Workload>> {
+        let mut names: Vec<&str> = match selection.namespace {
+            Some(namespace) => vec![namespace],
+            None => self.workloads.keys().copied().collect(),
+        };
+        names.sort_unstable();
+        names
+            .iter()
+            .filter_map(|namespace| self.workloads.get(namespace))
+            .flat_map(|workloads| match selection.labels {
+                Some(labels) => workloads.with_labels(labels),
+                None => workloads.all.clone(),
+            })
+            .filter(|workload| selection.selects(&workload.spec.template.metadata.labels))
+            .filter(|workload| !self.served.contains(&workload.id))
             .collect()
     }
 
-    /// Whether a VirtualService sends requests to selected pods.
-    pub fn leads_to(
-        &self,
-        router: &Object<VirtualService>,
-        selector: &WorkloadSelector,
-        namespace: &str,
-    ) -> bool {
-        let hosts = self.context.destination_hosts_of(router);
-        hosts
-            .iter()
-            .any(|host| match self.context.host(host, router.namespace()) {
-                Host::Service(service) => {
-                    service.namespace() == namespace && self.of_service(selector, service) != Coverage::None
-                }
-                _ => false,
-            })
+    /// The ports of pods that a dialled port of a target leads to on a way; `None` where a name stands between them
+    /// whose number is not known.
+    pub fn pod_ports(&self, target: &Object<Service>, dialled: u16, way: &Way<'_>) -> Option<BTreeSet<u16>> {
+        let mut found = BTreeSet::new();
+        for place in &way.places {
+            let mut ports = place.service.spec.ports.iter().filter(|port| is_tcp(port));
+            let number = match (place.port, place.service.spec.ports.as_slice()) {
+                (Some(port), _) => port,
+                (None, [only]) if place.service.id != target.id => only.port.map_or(dialled, |port| port.0),
+                (None, _) => dialled,
+            };
+            if let Some(port) = ports.find(|port| port.port.is_some_and(|port| port.0 == number)) {
+                found.extend(self.target_ports(port, number, place)?);
+            }
+        }
+        Some(found)
+    }
+
+    fn target_ports(&self, port: &ServicePort, number: u16, place: &Place<'_>) -> Option<BTreeSet<u16>> {
+        match &port.target_port {
+            None => Some(BTreeSet::from([number])),
+            Some(PortRef::Number(target)) => Some(BTreeSet::from([*target])),
+            Some(PortRef::Name(name)) => {
+                let ports: Option<BTreeSet<u16>> = self
+                    .behind(place)
+                    .map(|workload| container_port(&workload.spec.template, name))
+                    .collect();
+                ports.filter(|ports| !ports.is_empty())
+            }
+        }
     }
 }
 
-/// Whether a VirtualService is for a Service outside of the namespace.
-fn dials_elsewhere(context: &Context<'_>, router: &Object<VirtualService>, namespace: &str) -> bool {
-    router
+fn container_port(template: &PodTemplate, name: &str) -> Option<u16> {
+    let mut ports = template
         .spec
-        .hosts
+        .containers
         .iter()
-        .any(|host| match context.host(host, router.namespace()) {
-            Host::Service(dialled) => dialled.namespace() != namespace,
-            _ => false,
-        })
+        .flat_map(|container| &container.ports);
+    ports
+        .find(|port| port.name.as_deref() == Some(name))
+        .and_then(|port| port.container_port)
+        .map(|port| port.0)
+}
+
+/// Which Services ask for a waypoint, by themselves or by their namespace.
+struct Bound<'a> {
+    namespaces: HashMap<&'a str, &'a BTreeMap<String, String>>,
+}
+
+/// The label by which a Service, or all of a namespace, asks for a waypoint.
+pub const USE_WAYPOINT: &str = "istio.io/use-waypoint";
+
+impl<'a> Bound<'a> {
+    fn of(context: &Context<'a>) -> Self {
+        let namespaces = context.mesh.others.iter();
+        let namespaces = namespaces.filter(|object| object.id.kind == model::Kind::Namespace);
+        Self {
+            namespaces: namespaces
+                .map(|object| (object.name(), &object.meta.labels))
+                .collect(),
+        }
+    }
+
+    fn is(&self, service: &Object<Service>) -> bool {
+        let own = service.meta.labels.get(USE_WAYPOINT);
+        let inherited = || self.namespaces.get(service.namespace())?.get(USE_WAYPOINT);
+        own.or_else(inherited).is_some_and(|name| name != "none")
+    }
 }
 
 /// The workloads of a namespace, indexed by their labels.
+#[derive(Default)]
 struct Workloads<'a> {
     all: Vec<&'a Object<Workload>>,
     by_label: HashMap<(&'a str, &'a str), Vec<usize>>,
 }
 
 impl<'a> Workloads<'a> {
-    fn of_namespace(context: &Context<'a>, namespace: &str) -> Self {
-        let all: Vec<_> = context.mesh.workloads_in(namespace).collect();
-        let mut by_label: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
-        for (index, workload) in all.iter().enumerate() {
-            for (key, value) in &workload.spec.template.metadata.labels {
-                by_label.entry((key, value)).or_default().push(index);
-            }
+    fn add(&mut self, workload: &'a Object<Workload>) {
+        for (key, value) in &workload.spec.template.metadata.labels {
+            self.by_label
+                .entry((key, value))
+                .or_default()
+                .push(self.all.len());
         }
-        Self { all, by_label }
+        self.all.push(workload);
     }
 
     /// The workloads that have all of these labels; none if no label is asked for.
@@ -195,75 +311,34 @@ impl<'a> Workloads<'a> {
                     .map_or(&[][..], Vec::as_slice)
             })
             .min_by_key(|candidates| candidates.len());
-        let has_all = |index: &&usize| is_subset(wanted, &self.all[**index].spec.template.metadata.labels);
         candidates
             .into_iter()
             .flatten()
-            .filter(has_all)
-            .map(|&index| self.all[index])
+            .filter_map(|&index| self.all.get(index).copied())
+            .filter(|workload| is_subset(wanted, &workload.spec.template.metadata.labels))
             .collect()
     }
 }
 
-fn target<'a>(
-    context: &Context<'a>,
-    service: &'a Object<Service>,
-    claimants: Vec<&'a Object<VirtualService>>,
-    host: &str,
-) -> Target<'a> {
-    let mut reached = vec![service];
-    let mut reach = |found: &'a Object<Service>| {
-        if !reached.iter().any(|known| known.id == found.id) {
-            reached.push(found);
-        }
-    };
-    for claimant in &claimants {
-        let mut hosts: Vec<String> = context.destination_hosts_of(claimant).into_iter().collect();
-        hosts.sort_unstable();
-        for destination in hosts {
-            if let Host::Service(found) = context.host(&destination, claimant.namespace()) {
-                reach(found);
-            }
-        }
-    }
-    let routes: Vec<_> = context
-        .routes_of(service)
-        .filter(|route| !crate::convert::is_ours(&route.meta.labels))
-        .collect();
-    let route_rules: Vec<&Node> = routes
-        .iter()
-        .flat_map(|route| route.spec.rules.iter().map(|rule| &rule.0))
-        .collect();
-    for (route, rule) in routes
-        .iter()
-        .flat_map(|r| r.spec.rules.iter().map(move |rule| (r, &rule.0)))
-    {
-        for backend in rule.get("backendRefs").map_or(&[][..], Node::items) {
-            let text = |key| backend.get(key).and_then(Node::as_str);
-            let namespace = text("namespace").unwrap_or(route.namespace());
-            if let Some(found) = text("name").and_then(|name| context.mesh.service(namespace, name)) {
-                reach(found);
-            }
-        }
-    }
-    let mut virtual_services = claimants;
-    virtual_services.extend(context.routers_to(host));
-    Target {
-        service,
-        reached,
-        virtual_services,
-        route_rules,
-    }
-}
-
-/// Without the pods themselves, their Service's selector says which labels they have at least.
-fn by_labels(selector: &WorkloadSelector, behind: &BTreeMap<String, String>) -> Coverage {
-    let wanted = &selector.match_labels;
-    if is_subset(wanted, behind) {
+/// Without the pods themselves, the selector of their Service and the labels of their subset say which labels they have
+/// at least.
+fn by_labels(
+    wanted: &BTreeMap<String, String>,
+    behind: &BTreeMap<String, String>,
+    subset: Option<&BTreeMap<String, String>>,
+) -> Coverage {
+    let mut labels = behind.clone();
+    labels.extend(
+        subset
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
+    if is_subset(wanted, &labels) {
         Coverage::All
     } else if wanted
         .iter()
-        .any(|(key, value)| behind.get(key).is_some_and(|other| other != value))
+        .any(|(key, value)| labels.get(key).is_some_and(|other| other != value))
     {
         Coverage::None
     } else {
