@@ -2,7 +2,6 @@
 
 use crate::convert::Change;
 use crate::convert::context::Context;
-use crate::convert::policy::reach::{Coverage, Reach, Target};
 use model::Object;
 use model::security::WorkloadSelector;
 use serde_json::{Map, Value as Json, json};
@@ -43,55 +42,6 @@ pub fn selector(object: &Object<()>) -> WorkloadSelector {
             .filter_map(|entry| Some((entry.key.to_string(), entry.node.scalar_text()?)))
             .collect(),
     }
-}
-
-/// The Services through which selected pods are reached, or why attaching to them is not the same.
-pub enum Targets<'r, 'a> {
-    /// Behind each of these all pods are selected.
-    Exact(Vec<&'r Target<'a>>),
-    /// Not the same, for this reason.
-    Partial(String),
-    /// Nothing to attach to, for this reason.
-    None(String),
-}
-
-/// Looks for the Services of the selected pods.
-pub fn targets<'r, 'a>(reach: &'r Reach<'a>, object: &Object<()>) -> Targets<'r, 'a> {
-    let selector = selector(object);
-    let mut exact = Vec::new();
-    for target in &reach.targets {
-        match reach.coverage(&selector, object.namespace(), target) {
-            Coverage::None => {}
-            Coverage::Part => {
-                let message = format!(
-                    "through {} pods are reached for which it is not meant",
-                    target.service.id
-                );
-                return Targets::Partial(message);
-            }
-            Coverage::All if target.service.spec.is_headless() => {
-                let message = format!(
-                    "{} is headless: its clients dial pods, past every waypoint for Services",
-                    target.service.id
-                );
-                return Targets::None(message);
-            }
-            Coverage::All => exact.push(target),
-        }
-    }
-    if let Some(first) = reach.unreached(&selector).first() {
-        return Targets::None(format!(
-            "{} is selected and behind no Service, so no waypoint for Services is in the path to it",
-            first.id
-        ));
-    }
-    if exact.is_empty() {
-        return Targets::None(format!(
-            "no Service in the input leads to the pods; give the Services and workloads of `{}` too",
-            object.namespace()
-        ));
-    }
-    Targets::Exact(exact)
 }
 
 /// Copies of an object: for each group its own fields and what they are attached to, in as many objects as the limit on

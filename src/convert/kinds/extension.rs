@@ -1,11 +1,11 @@
 //! WasmPlugin and TrafficExtension: from pods that a selector selects to Services that a waypoint serves.
 
-use super::attach::{self, Targets};
+use super::attach;
+use super::behind::{Attachable, Namespace, Target};
 use super::{field, is_targeted, spec, text};
 use crate::code::Code;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
-use crate::convert::policy::reach::{Reach, Target};
 use crate::convert::{Change, Disposition, Sink};
 use model::traffic::ServicePort;
 use model::values::PortRef;
@@ -30,14 +30,14 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
         }
     }
     for (namespace, objects) in by_namespace {
-        let reach = Reach::of_namespace(context, namespace);
+        let namespace = Namespace::of(context, namespace);
         for object in objects {
             let mut notes = Notes::on(object);
             if is_targeted(object) {
                 sink.put(object, Disposition::NothingToDo, Vec::new(), Vec::new());
                 continue;
             }
-            let changes = convert(context, &reach, object, &mut notes);
+            let changes = convert(context, &namespace, object, &mut notes);
             let (disposition, changes) = if notes.is_kept() {
                 (Disposition::Kept, Vec::new())
             } else {
@@ -50,7 +50,7 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
 
 fn convert(
     context: &Context<'_>,
-    reach: &Reach<'_>,
+    namespace: &Namespace<'_>,
     object: &Extension,
     notes: &mut ExtensionNotes<'_>,
 ) -> Vec<Change> {
@@ -60,7 +60,7 @@ fn convert(
     };
     let selects = !attach::selector(object).match_labels.is_empty();
     let groups = if object.namespace() != context.mesh.settings.root_namespace {
-        for_services(reach, object, &traffic, notes)
+        for_services(namespace, object, &traffic, notes)
     } else if selects {
         let message = "in the root namespace the selector counts for the whole mesh, but targetRefs name Services of their own namespace only";
         notes.keep(Code::ExtensionOfMeshPods, &spec(&["selector"]), message);
@@ -123,29 +123,25 @@ fn for_mesh(
 }
 
 fn for_services(
-    reach: &Reach<'_>,
+    namespace: &Namespace<'_>,
     object: &Extension,
     traffic: &Traffic,
     notes: &mut ExtensionNotes<'_>,
 ) -> Groups {
     let place = spec(&["selector"]);
-    let targets = match attach::targets(reach, object) {
-        Targets::Exact(targets) => targets,
-        Targets::Partial(message) => {
+    let selector = attach::selector(object);
+    let targets = match namespace.attachable(&selector, object.namespace()) {
+        Attachable::To(targets) => targets,
+        Attachable::Partly(message) => {
             notes.keep(Code::ExtensionPartial, &place, message);
             return Vec::new();
         }
-        Targets::None(message) => {
+        Attachable::Nowhere(message) => {
             notes.keep(Code::ExtensionNotAttached, &place, message);
             return Vec::new();
         }
     };
-    let selector = attach::selector(object);
-    if let Some(router) = reach
-        .foreign
-        .iter()
-        .find(|router| reach.leads_to(router, &selector, object.namespace()))
-    {
+    if let Some(router) = namespace.foreign(&selector) {
         let message = format!(
             "{} leads requests for a Service of another namespace to the pods; the waypoint of that Service would not run the extension",
             router.id
@@ -155,7 +151,7 @@ fn for_services(
     let mut groups: BTreeMap<Option<Vec<u16>>, Vec<Json>> = BTreeMap::new();
     for target in targets {
         check_routes(object, target, notes);
-        match traffic.at(target, &reach.templates(target)) {
+        match traffic.at(target, &target.pods) {
             Ports::Every => groups.entry(None).or_default(),
             Ports::These(ports) => groups.entry(Some(ports)).or_default(),
             Ports::None => continue,
@@ -179,7 +175,7 @@ fn for_services(
 /// An extension at the server saw what a route had made of a request; at a waypoint it runs before the route.
 fn check_routes(object: &Extension, target: &Target<'_>, notes: &mut ExtensionNotes<'_>) {
     let place = spec(&["selector"]);
-    for router in &target.virtual_services {
+    for router in &target.routers {
         if edits(&router.spec) {
             let message = format!(
                 "{} changes requests to or from {} before the extension saw them; at the waypoint it sees them first",
@@ -205,7 +201,7 @@ fn check_routes(object: &Extension, target: &Target<'_>, notes: &mut ExtensionNo
             notes.tell(Code::ExtensionAfterFault, &spec(&["phase"]), message);
         }
     }
-    if target.route_rules.iter().any(|rule| edits_in(rule)) {
+    if target.rules.iter().any(|rule| edits_in(rule)) {
         let message = format!(
             "a route of {} changes requests before the extension saw them; at the waypoint it sees them first",
             target.service.id

@@ -1,6 +1,7 @@
 //! All kinds but VirtualService and the policies on requests: what becomes of each, one file per kind.
 
 mod attach;
+mod behind;
 mod destination_rule;
 mod envoy_filter;
 mod extension;

@@ -1,11 +1,11 @@
 //! Telemetry: waypoints read those without selector and those with targetRefs.
 
-use super::attach::{self, Targets};
+use super::attach;
+use super::behind::{Attachable, Namespace};
 use super::{is_targeted, quoted, spec};
 use crate::code::Code;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
-use crate::convert::policy::reach::Reach;
 use crate::convert::{Change, Disposition, Sink};
 use model::{FieldPath, Kind, Node, Object};
 use std::collections::BTreeMap;
@@ -20,14 +20,14 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
         by_namespace.entry(object.namespace()).or_default().push(object);
     }
     for (namespace, objects) in by_namespace {
-        let reach = Reach::of_namespace(context, namespace);
+        let namespace = Namespace::of(context, namespace);
         for object in objects {
             let mut notes = Notes::on(object);
             if is_targeted(object) {
                 sink.put(object, Disposition::NothingToDo, Vec::new(), Vec::new());
                 continue;
             }
-            let changes = convert(context, &reach, object, &mut notes);
+            let changes = convert(context, &namespace, object, &mut notes);
             let disposition = match changes.is_empty() {
                 true => Disposition::Kept,
                 false => Disposition::Converted,
@@ -39,7 +39,7 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
 
 fn convert(
     context: &Context<'_>,
-    reach: &Reach<'_>,
+    namespace: &Namespace<'_>,
     object: &Object<()>,
     notes: &mut Notes<'_, ()>,
 ) -> Vec<Change> {
@@ -63,8 +63,8 @@ fn convert(
         );
         return Vec::new();
     }
-    match attach::targets(reach, object) {
-        Targets::Exact(targets) => {
+    match namespace.attachable(&attach::selector(object), object.namespace()) {
+        Attachable::To(targets) => {
             let refs = targets
                 .iter()
                 .map(|target| attach::service(target.service.name()))
@@ -76,7 +76,7 @@ fn convert(
             notes.tell(Code::TelemetryAttached, &place, message);
             attach::copies(context, object, vec![(attach::unscoped(object), refs)])
         }
-        Targets::Partial(message) | Targets::None(message) => {
+        Attachable::Partly(message) | Attachable::Nowhere(message) => {
             notes.tell(Code::TelemetryNotAttached, &place, message);
             Vec::new()
         }

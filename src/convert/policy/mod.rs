@@ -9,7 +9,7 @@ mod pattern;
 mod ports;
 mod preflight;
 mod provider;
-pub mod reach;
+mod reach;
 mod read_rule;
 mod request_authentication;
 mod rules;
