@@ -1,6 +1,6 @@
 //! Whether two conjunctions of conditions can hold for one request.
 
-use crate::predicate::{PathMatch, RequestMatch, ValueMatch, compile};
+use crate::predicate::{PathMatch, RequestMatch, ValueMatch, is_readable};
 
 /// Whether some request may fulfil both. Says `true` where it cannot tell.
 #[must_use]
@@ -32,14 +32,14 @@ pub fn value(a: &ValueMatch, b: &ValueMatch) -> bool {
 }
 
 fn unreadable(condition: &ValueMatch) -> bool {
-    matches!(condition, ValueMatch::Regex(pattern) if compile(pattern).is_none())
+    matches!(condition, ValueMatch::Regex(pattern) if !is_readable(pattern))
 }
 
 fn paths(a: &PathMatch, b: &PathMatch) -> bool {
     use PathMatch::{Exact, ExactIgnoringCase, Regex, SegmentPrefix, StringPrefix, StringPrefixIgnoringCase};
     match (a, b) {
         (Exact(x), other) | (other, Exact(x)) => {
-            other.matches(x) || matches!(other, Regex(pattern) if compile(pattern).is_none())
+            other.matches(x) || matches!(other, Regex(pattern) if !is_readable(pattern))
         }
         (StringPrefix(x), StringPrefix(y)) => x.starts_with(y.as_str()) || y.starts_with(x.as_str()),
         (SegmentPrefix(x), SegmentPrefix(y)) => a.matches(y) || b.matches(x),

@@ -1,7 +1,8 @@
 //! Conditions on the parts of a request.
 
 use regex::Regex;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 /// A request as far as routes look at it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -181,11 +182,29 @@ impl RequestMatch {
 
 /// Whether an RE2 expression matches a whole text; `.` does not match a line feed.
 pub(crate) fn matches_whole(pattern: &str, text: &str) -> bool {
-    compile(pattern).is_some_and(|regex| regex.is_match(text))
+    with_compiled(pattern, |regex| regex.is_some_and(|regex| regex.is_match(text)))
 }
 
-pub(crate) fn compile(pattern: &str) -> Option<Regex> {
-    Regex::new(&format!("^(?:{pattern})$")).ok()
+/// Whether an expression can be read.
+pub(crate) fn is_readable(pattern: &str) -> bool {
+    with_compiled(pattern, |regex| regex.is_some())
+}
+
+/// Expressions are compiled once, as the same few are tried against many values.
+fn with_compiled<R>(pattern: &str, look: impl FnOnce(Option<&Regex>) -> R) -> R {
+    const MOST: usize = 512;
+    thread_local! {
+        static COMPILED: RefCell<HashMap<String, Option<Regex>>> = RefCell::new(HashMap::new());
+    }
+    COMPILED.with_borrow_mut(|compiled| {
+        if compiled.len() > MOST {
+            compiled.clear();
+        }
+        if !compiled.contains_key(pattern) {
+            compiled.insert(pattern.to_owned(), Regex::new(&format!("^(?:{pattern})$")).ok());
+        }
+        look(compiled.get(pattern).and_then(Option::as_ref))
+    })
 }
 
 /// A regular expression for a literal text: everything outside of `[A-Za-z0-9/_-]` is escaped.
