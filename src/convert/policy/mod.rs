@@ -23,12 +23,12 @@ use super::context::Context;
 use super::notes::Notes;
 use super::{CONVERTED_FROM, Disposition, Sink};
 use attach::{Draft, Names};
-use model::Object;
 use model::security::{Action, AuthorizationPolicy, RequestAuthentication};
+use model::{Object, ObjectRef};
 use provider::Provider;
 use rayon::prelude::*;
 use reach::{Coverage, Reach, Selection, Target};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use waypoints::Waypoints;
 
 /// The annotation of a policy that is on trial: it counts, but does not act.
@@ -129,11 +129,21 @@ impl<'c, 'a> World<'c, 'a> {
 
     fn needs(&self) -> Vec<bool> {
         let mesh = self.context.mesh;
+        // A route leads requests to them through the waypoint of the Service that was dialled.
+        let led_to: HashSet<&ObjectRef> = self
+            .reach
+            .targets
+            .iter()
+            .flat_map(|target| &target.ways.list)
+            .filter(|way| way.router.is_some())
+            .flat_map(|way| &way.places)
+            .map(|place| &place.service.id)
+            .collect();
         let mut needs: Vec<bool> = self
             .reach
             .targets
             .iter()
-            .map(|target| target.bound || target.is_routed())
+            .map(|target| target.bound || target.is_routed() || led_to.contains(&target.service.id))
             .collect();
         let layer_7 = mesh
             .authorization_policies
