@@ -77,15 +77,17 @@ impl Names {
             }
             parts.extend(draft.to.chunks(MAX_TARGETS).map(|to| (draft, to)));
         }
-        let mut numbers: HashMap<(&str, bool), usize> = HashMap::new();
+        let group = |(draft, to): &(&Draft, &[To])| (draft.namespace.clone(), to.is_empty());
+        let mut sizes: HashMap<(String, bool), usize> = HashMap::new();
+        for part in &parts {
+            *sizes.entry(group(part)).or_default() += 1;
+        }
+        let mut numbers: HashMap<(String, bool), usize> = HashMap::new();
         let mut changes = Vec::new();
-        for (draft, to) in &parts {
-            let of_namespace = (draft.namespace.as_str(), to.is_empty());
-            let same = parts
-                .iter()
-                .filter(|(other, targets)| (other.namespace.as_str(), targets.is_empty()) == of_namespace);
-            let several = same.count() > 1;
-            let number = numbers.entry(of_namespace).or_default();
+        for part in &parts {
+            let (draft, to) = *part;
+            let several = sizes.get(&group(part)).is_some_and(|size| *size > 1);
+            let number = numbers.entry(group(part)).or_default();
             *number += 1;
             let id = self.name(context, object, draft, to.is_empty(), several.then_some(*number));
             changes.push(write(object, annotations, id, draft, to));
