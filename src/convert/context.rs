@@ -2,8 +2,8 @@
 
 use super::virtual_service::automation::Automation;
 use super::virtual_service::claims::{Claims, Index};
-use super::virtual_service::versions::Versions;
 use super::virtual_service::effective::{delegate_namespace, is_visible};
+use super::virtual_service::versions::Versions;
 use super::{Change, Options};
 use model::meta::Object;
 use model::traffic::{DestinationRule, HttpRouteResource, Service, ServiceEntry};

@@ -2,6 +2,7 @@
 
 use crate::convert::Change;
 use crate::convert::context::Context;
+use crate::convert::virtual_service::versions;
 use model::{Object, ObjectRef};
 use serde_json::{Map, Value as Json, json};
 use std::collections::HashMap;
@@ -70,8 +71,9 @@ impl Names {
         annotations: &[&str],
         drafts: &[Draft],
     ) -> Vec<Change> {
+        let drafts: Vec<Draft> = drafts.iter().map(|draft| with_versions(context, draft)).collect();
         let mut parts: Vec<(&Draft, &[To])> = Vec::new();
-        for draft in drafts {
+        for draft in &drafts {
             if draft.to.is_empty() {
                 parts.push((draft, &[]));
             }
@@ -122,6 +124,25 @@ impl Names {
             self.taken.insert(id.clone(), object.id.clone());
             return id;
         }
+    }
+}
+
+/// A draft for Services and those that were made of their subsets, which can be called past them.
+fn with_versions(context: &Context<'_>, draft: &Draft) -> Draft {
+    let versions_of = |to: &To| match to {
+        To::Service(name) => context
+            .mesh
+            .service(&draft.namespace, name)
+            .map_or(&[][..], |service| versions::of(context, service)),
+        To::Waypoint(_) | To::AllWaypoints => &[],
+    };
+    let with_versions = |to: &To| {
+        let versions = versions_of(to).iter().cloned().map(To::Service);
+        std::iter::once(to.clone()).chain(versions).collect::<Vec<_>>()
+    };
+    Draft {
+        to: draft.to.iter().flat_map(with_versions).collect(),
+        ..draft.clone()
     }
 }
 

@@ -3,8 +3,8 @@
 use super::pattern::header_values;
 use super::reach::Target;
 use model::security::{Condition, Operation, Rule, To};
+use model::values::StringMatch;
 use semantics::predicate::ValueMatch;
-use serde_json::Value as Json;
 
 /// The origins to which the routes of a Service answer themselves, as values of a condition; `None` if they are not the
 /// same on all ways, or have no form in a policy.
@@ -14,21 +14,20 @@ pub fn origins(target: &Target<'_>) -> Option<Vec<String>> {
     if !target.ways.ordered || routed.any(|way| way.cors.as_ref() != Some(first)) {
         return None;
     }
-    let list = |key: &str| first.get(key).and_then(Json::as_array).into_iter().flatten();
     let mut found: Vec<String> = Vec::new();
-    for origin in list("allowOrigins") {
-        let text = |key: &str| origin.get(key).and_then(Json::as_str).map(str::to_owned);
-        let wanted = match (text("exact"), text("prefix")) {
-            (Some(exact), None) if exact == "*" => ValueMatch::Presence,
-            (Some(exact), None) => ValueMatch::Exact(exact),
-            (None, Some(prefix)) => ValueMatch::Prefix(prefix),
+    for origin in &first.allow_origins {
+        let wanted = match origin {
+            StringMatch::Exact(exact) if exact == "*" => ValueMatch::Presence,
+            StringMatch::Exact(exact) => ValueMatch::Exact(exact.clone()),
+            StringMatch::Prefix(prefix) => ValueMatch::Prefix(prefix.clone()),
             // What a regular expression asks for cannot be said: those preflights are judged.
-            _ => continue,
+            StringMatch::Regex(_) | StringMatch::Presence => continue,
         };
         found.extend(header_values(&wanted));
     }
-    for origin in list("allowOrigin").filter_map(Json::as_str) {
-        found.push(origin.to_owned());
+    // Beside the newer field, Istio does not look at the older one.
+    if first.allow_origins.is_empty() {
+        found.extend(first.allow_origin.iter().cloned());
     }
     (!found.is_empty()).then_some(found)
 }

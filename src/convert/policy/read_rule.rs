@@ -10,7 +10,6 @@ use model::values::StringMatch;
 use model::virtual_service::{Destination, HttpMatchRequest, HttpRoute, VirtualService};
 use semantics::predicate::RequestMatch;
 use semantics::virtual_service;
-use serde_json::Value as Json;
 
 /// Reads one rule of a VirtualService.
 pub struct RuleReader<'a, 'r> {
@@ -36,7 +35,7 @@ impl<'a> RuleReader<'a, '_> {
             elsewhere,
             answered: rule.redirect.is_some() || rule.direct_response.is_some(),
             router: Some(&self.object.id),
-            cors: rule.cors_policy.as_ref().map(|policy| Json::from(&policy.0)),
+            cors: rule.cors_policy.as_deref().cloned(),
         }
     }
 
@@ -210,18 +209,25 @@ fn condition(wanted: &HttpMatchRequest) -> Condition {
         rest.method = None;
         complete = false;
     }
-    let known = virtual_service::request_match(&rest).unwrap_or_else(|_| {
-        complete = false;
-        RequestMatch::any()
-    });
+    let found = virtual_service::request_matches(&rest).unwrap_or_default();
+    let known = match <[RequestMatch; 1]>::try_from(found) {
+        Ok([only]) => only,
+        Err(_) => {
+            complete = false;
+            RequestMatch::any()
+        }
+    };
     // Where a route looks for such a name, it means something that only it can see.
     complete &= !known.headers.iter().any(|(name, _)| name.starts_with(['@', ':']));
     let inverted = HttpMatchRequest {
         headers: without,
         ..HttpMatchRequest::default()
     };
-    let without =
-        virtual_service::request_match(&inverted).map_or_else(|_| Vec::new(), |found| found.headers);
+    let without = virtual_service::request_matches(&inverted).unwrap_or_default();
+    let without = without
+        .into_iter()
+        .next()
+        .map_or_else(Vec::new, |found| found.headers);
     Condition {
         known,
         without,

@@ -3,20 +3,14 @@
 use super::path_edit::PathEdit;
 use super::read_rule::RuleReader;
 use crate::convert::context::{Context, Host};
+use crate::convert::virtual_service::effective::Effective;
 use model::meta::Object;
 use model::traffic::{HttpRouteResource, Service, Subset};
-use model::virtual_service::{HttpMatchRequest, HttpRoute, VirtualService};
+use model::virtual_service::{CorsPolicy, HttpMatchRequest, RouteDestination, VirtualService};
 use model::{Node, ObjectRef};
 use semantics::http_route;
 use semantics::predicate::{RequestMatch, ValueMatch};
-use serde_json::Value as Json;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-
-/// The rules for HTTP that count for a VirtualService, in their order.
-fn effective_rules<'a>(_: &Context<'a>, object: &'a Object<VirtualService>) -> Cow<'a, [HttpRoute]> {
-    Cow::Borrowed(&object.spec.http)
-}
 
 /// When a way is taken.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +99,7 @@ pub struct Way<'a> {
     /// The object that makes it.
     pub router: Option<&'a ObjectRef>,
     /// Its answer to browsers that ask before they ask.
-    pub cors: Option<Json>,
+    pub cors: Option<CorsPolicy>,
 }
 
 /// All ways from a Service.
@@ -200,8 +194,13 @@ impl<'a> Ways<'a> {
         object: &'a Object<VirtualService>,
     ) {
         let start = self.list.len();
-        let rules = effective_rules(routing.context, object);
-        'rules: for rule in rules.iter() {
+        let effective = Effective::of(routing.context, object);
+        if !effective.is_whole() {
+            self.ordered = false;
+            self.list.push(unknown(service, object));
+        }
+        'rules: for rule in &effective.http {
+            let rule = &*rule.rule;
             let reader = RuleReader {
                 routing,
                 object,
@@ -224,11 +223,12 @@ impl<'a> Ways<'a> {
                 }
             }
         }
-        for rule in object.spec.tcp.iter().chain(&object.spec.tls) {
+        let tcp = object.spec.tcp.iter().map(|rule| &rule.route);
+        for routes in tcp.chain(object.spec.tls.iter().map(|rule| &rule.route)) {
             self.ordered = false;
-            self.list.push(connection_way(routing.context, object, &rule.0));
+            self.list.push(connection_way(routing.context, object, routes));
         }
-        if self.list.len() == start && !rules.is_empty() {
+        if self.list.len() == start && !effective.http.is_empty() {
             self.ordered = false;
         }
     }
@@ -319,6 +319,19 @@ pub fn place<'a>(service: &'a Object<Service>, port: Option<u16>) -> Place<'a> {
     }
 }
 
+/// What a rule of which nothing is known may do.
+fn unknown<'a>(service: &'a Object<Service>, object: &'a Object<VirtualService>) -> Way<'a> {
+    Way {
+        edits: Edits {
+            unknown: true,
+            ..Edits::default()
+        },
+        elsewhere: true,
+        router: Some(&object.id),
+        ..straight(service)
+    }
+}
+
 fn straight<'a>(service: &'a Object<Service>) -> Way<'a> {
     Way {
         condition: Condition::always(),
@@ -359,7 +372,11 @@ fn mentions(node: &Node, key: &str) -> bool {
 }
 
 /// A way by a rule for TLS or TCP, of which the conditions are not looked at.
-fn connection_way<'a>(context: &Context<'a>, object: &'a Object<VirtualService>, rule: &Node) -> Way<'a> {
+fn connection_way<'a>(
+    context: &Context<'a>,
+    object: &'a Object<VirtualService>,
+    routes: &[RouteDestination],
+) -> Way<'a> {
     let mut way = Way {
         condition: Condition {
             complete: false,
@@ -372,12 +389,11 @@ fn connection_way<'a>(context: &Context<'a>, object: &'a Object<VirtualService>,
         router: Some(&object.id),
         cors: None,
     };
-    for route in rule.get("route").map_or(&[][..], Node::items) {
-        let host = route.at(&["destination", "host"]).and_then(Node::as_str);
-        match host.map(|host| context.host(host, object.namespace())) {
-            Some(Host::Service(service)) => {
-                let port = route.at(&["destination", "port", "number"]).and_then(port_number);
-                way.places.push(place(service, port));
+    for destination in routes.iter().map(|route| &route.destination) {
+        match context.host(&destination.host, object.namespace()) {
+            Host::Service(service) => {
+                let port = destination.port.as_ref().and_then(|port| port.number);
+                way.places.push(place(service, port.map(|port| port.0)));
             }
             _ => way.elsewhere = true,
         }

@@ -9,7 +9,8 @@ use model::Mesh;
 use model::meta::Object;
 use model::settings::MeshSettings;
 use model::virtual_service::{HttpMatchRequest, HttpRoute, VirtualService, is_for_mesh};
-use semantics::virtual_service::request_match;
+use semantics::predicate::RequestMatch;
+use semantics::virtual_service::request_matches;
 use std::collections::{HashMap, HashSet};
 
 /// An object by its place in `Mesh::virtual_services`.
@@ -290,6 +291,7 @@ fn counts_in_mesh(rule: &HttpRoute) -> bool {
 fn always_counts(spec: &VirtualService) -> bool {
     spec.http
         .iter()
+        .filter(|rule| rule.delegate.is_none())
         .any(|rule| rule.matches.is_empty() || rule.matches.iter().any(is_for_every_client))
 }
 
@@ -308,7 +310,9 @@ pub fn takes_everything(object: &Object<VirtualService>) -> bool {
 /// Whether a rule takes every request of every client.
 pub fn takes_every_request(rule: &HttpRoute) -> bool {
     let is_any = |wanted: &HttpMatchRequest| {
-        is_for_every_client(wanted) && request_match(wanted).is_ok_and(|m| m.is_catch_all())
+        is_for_every_client(wanted)
+            && request_matches(wanted).is_ok_and(|all| all.iter().any(RequestMatch::is_catch_all))
     };
-    rule.matches.is_empty() || rule.matches.iter().any(is_any)
+    // Of a rule that delegates only what the delegate matches is left.
+    rule.delegate.is_none() && (rule.matches.is_empty() || rule.matches.iter().any(is_any))
 }

@@ -115,6 +115,13 @@ impl<'a> Effective<'a> {
         self.gaps.push(Gap { object, path, reason });
     }
 
+    /// Whether the input holds everything that the rules delegate to.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let is_open = |gap: &Gap<'_>| matches!(gap.reason, Reason::Missing(_) | Reason::Uncertain(_));
+        !self.gaps.iter().any(is_open)
+    }
+
     /// Says of every rule of which nothing comes why it is so.
     pub fn tell_gaps(&self, notes: &mut Notes<'_, VirtualService>) {
         for gap in &self.gaps {

@@ -110,7 +110,11 @@ fn answer_for_delegate(
             _ => {}
         }
     }
-    let disposition = if notes.is_kept() { Disposition::Kept } else { joined };
+    let disposition = if notes.is_kept() {
+        Disposition::Kept
+    } else {
+        joined
+    };
     (disposition, notes.into_findings())
 }
 
