@@ -1,4 +1,4 @@
-//! Checks the rules and the message pages and turns them into tables: a bad one does not compile. And puts the data plane
+//! Checks the rules, the message pages and the field ledger and turns them into tables: a bad one does not compile. And puts the data plane
 //! inside, if there is one.
 
 use std::error::Error;
@@ -9,9 +9,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let folders = ["src/input/messages", "src/convert/messages"].map(|folder| watched(&root, folder));
     let rules = watched(&root, "rules");
+    let ledger = watched(&root, "ledger");
     for (file, source) in [
         ("codes.rs", rules::build::message_codes(&folders)),
         ("rules.rs", rules::build::rule_table(&rules)),
+        ("ledger.rs", rules::ledger::source(&ledger, &folders)),
     ] {
         match source {
             Ok(source) => std::fs::write(out.join(file), source)?,

@@ -14,6 +14,7 @@ pub mod edit;
 pub mod exit;
 pub mod finding;
 pub mod input;
+pub mod ledger;
 pub mod pages;
 pub mod payload;
 pub mod plan;

@@ -5,6 +5,7 @@ pub mod build;
 pub mod check;
 pub mod expression;
 pub mod facts;
+pub mod ledger;
 pub mod page;
 pub mod place;
 pub mod rule;
