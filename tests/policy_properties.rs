@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use semantics::authorization::{Access, Decision, decide};
 use semantics::predicate::{Request, RequestMatch};
-use semantics::virtual_service::request_match;
+use semantics::virtual_service::request_matches;
 use serde_json::{Value as Json, json};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -276,12 +276,17 @@ fn taken<'m>(
                 headers: without,
                 ..Default::default()
             };
-            let excluded: RequestMatch = request_match(&inverted).unwrap();
+            let excluded: Vec<RequestMatch> = request_matches(&inverted).unwrap();
             let is_excluded = excluded
-                .headers
                 .iter()
+                .flat_map(|excluded| &excluded.headers)
                 .any(|(name, value)| value.matches(request.headers.get(name).map(String::as_str)));
-            if !is_excluded && request_match(&wanted).unwrap().matches(&request) {
+            if !is_excluded
+                && request_matches(&wanted)
+                    .unwrap()
+                    .iter()
+                    .any(|known| known.matches(&request))
+            {
                 let from = match &wanted.uri {
                     Some(model::values::StringMatch::Prefix(from)) => Some(from.clone()),
                     Some(_) => None,

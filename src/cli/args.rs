@@ -56,7 +56,7 @@ pub enum Command {
     /// Take the data plane out of the executable: programs, images, manifests
     #[command(subcommand, arg_required_else_help = true)]
     Payload(super::payload::Command),
-    /// Print the page of a rule or message, or list them all
+    /// Print the page of a rule or message, or what becomes of a kind or field
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
     /// Print the completions of a shell
@@ -110,6 +110,7 @@ const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   mesh-migrate explain MM2003
   mesh-migrate explain duplicate-key
+  mesh-migrate explain VirtualService.http.retries
   mesh-migrate explain";
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -465,7 +466,8 @@ pub struct RollbackArgs {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A code such as MM2003, or its name; without it, all are listed
+    /// A code such as MM2003, or its name; a kind such as VirtualService, or a field of it such as
+    /// VirtualService.http.retries; without it, all codes are listed
     pub code: Option<String>,
     /// Also know the rules in this folder; repeatable
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -5,13 +5,14 @@ use super::args::ExplainArgs;
 use super::output::Terminal;
 use super::precheck::load_rules;
 use crate::exit::Exit;
+use crate::ledger;
 use crate::pages::{Page, pages};
 use crate::report::{Look, wrapped};
 use comfy_table::{ContentArrangement, Table, presets};
 use rules::Rule;
 use std::io;
 
-/// Prints the page of a code or name, or the list of all.
+/// Prints the page of a code or name, what becomes of a kind or field, or the list of all codes.
 pub fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<Exit, CliError> {
     let rules = load_rules(&args.rules)?;
     let pages = pages(&rules);
@@ -20,13 +21,20 @@ pub fn run(args: &ExplainArgs, terminal: &Terminal) -> Result<Exit, CliError> {
         return Ok(Exit::Good);
     };
     let wanted = code.trim();
+    if let Some(exit) = super::explain_field::run(wanted, terminal)? {
+        return Ok(exit);
+    }
     let Some(page) = pages
         .iter()
         .find(|p| p.id.eq_ignore_ascii_case(wanted) || p.name.eq_ignore_ascii_case(wanted))
     else {
-        let names = pages.iter().flat_map(|p| [p.id.as_str(), p.name.as_str()]);
+        let kinds = ledger::tables().iter().map(|table| table.kind);
+        let names = pages
+            .iter()
+            .flat_map(|p| [p.id.as_str(), p.name.as_str()])
+            .chain(kinds);
         return Err(CliError::Usage {
-            message: format!("there is no rule or message `{wanted}`"),
+            message: format!("there is no rule, message or kind `{wanted}`"),
             help: match nearest(&wanted.to_uppercase(), names.clone()).or_else(|| nearest(wanted, names)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "list all with: mesh-migrate explain".to_owned(),

@@ -6,6 +6,7 @@ mod completions;
 mod convert;
 mod error;
 mod explain;
+mod explain_field;
 mod in_place;
 mod inputs;
 mod output;
