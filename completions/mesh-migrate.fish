@@ -40,7 +40,7 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "apply" -d
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "status" -d 'Show where a plan stands, what is next, and what is waited for'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "rollback" -d 'Undo what was applied, back to the start or to a step'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "payload" -d 'Take the data plane out of the executable: programs, images, manifests'
-complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "explain" -d 'Print the page of a rule or message, or list them all'
+complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "explain" -d 'Print the page of a rule or message, or what becomes of a kind or field'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "completions" -d 'Print the completions of a shell'
 complete -c mesh-migrate -n "__fish_mesh_migrate_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand precheck" -s f -l filename -d 'Read manifests from a file, a folder with everything below it, or standard input (-)' -r -F
@@ -68,6 +68,10 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s n 
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l snapshot -d 'Read a file that `mesh-migrate snapshot` saved' -r -F
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l sample -d 'Read a sample mesh that is inside the executable' -r -f -a "bookinfo\t'The bookshop of Istio\'s documentation, with policies'"
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l output-dir -d 'Write the new objects below this folder, one file each' -r -f -a "(__fish_complete_directories)"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l istio -d 'The release of Istio that reads the new objects, as 1.31; read from the input if it says so, else 1.30' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l gateway-api -d 'The release of the Gateway API that holds them, as 1.4/standard, with /experimental for that channel; read from the input if it says so, else 1.4/standard' -r
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l subsets -d 'What becomes of rules that send requests to subsets' -r -f -a "keep\t'Such a VirtualService stays with its DestinationRule; a waypoint reads both exactly as sidecars do'
+services\t'Every subset that is used becomes a Service of its own, with a DestinationRule where the subset has a policy'"
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s o -l output -d 'text, concise, json, sarif, junit, github or markdown; with =FILE to a file. Repeatable' -r
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l fail-on -d 'The severity from which on the exit code is 1' -r -f -a "blocker\t'A blocker'
 warning\t'A warning or a blocker'
@@ -77,6 +81,8 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l co
 always\t'Always'
 never\t'Never'"
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l dry-run -d 'Show what would be written'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l in-place -d 'Write the new objects into the files, each beside the one that it was made from; all other bytes stay'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l check -d 'Write nothing, and end with exit code 1 if --in-place would change a file'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l assume-services -d 'Take Services that rules name and files do not hold to exist'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s q -l quiet -d 'Only what is wrong, and the closing line'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
@@ -268,7 +274,7 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not 
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "status" -d 'Show where a plan stands, what is next, and what is waited for'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "rollback" -d 'Undo what was applied, back to the start or to a step'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "payload" -d 'Take the data plane out of the executable: programs, images, manifests'
-complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "explain" -d 'Print the page of a rule or message, or list them all'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "explain" -d 'Print the page of a rule or message, or what becomes of a kind or field'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "completions" -d 'Print the completions of a shell'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and not __fish_seen_subcommand_from precheck convert plan snapshot apply status rollback payload explain completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand help; and __fish_seen_subcommand_from payload" -f -a "list" -d 'List the programs inside of the executable'

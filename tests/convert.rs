@@ -2,56 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 
-use clap::ValueEnum as _;
-use mesh_migrate::convert::{Conversion, Options, Subsets, assumed_services, convert};
+mod cases;
+
+use cases::Case;
+use mesh_migrate::convert::Conversion;
 use mesh_migrate::input::Input;
-use mesh_migrate::input::files::{Text, read_texts};
 use std::fmt::Write as _;
-use std::path::Path;
-
-/// A file and the flags of `convert` in its first line, as `# options: --istio 1.31`.
-struct Case {
-    input: Input,
-    options: Options,
-}
-
-impl Case {
-    fn read(path: &Path) -> Self {
-        Self::of(std::fs::read_to_string(path).unwrap())
-    }
-
-    fn of(content: String) -> Self {
-        let flags = content
-            .lines()
-            .next()
-            .and_then(|line| line.strip_prefix("# options: "));
-        let mut options = Options::default();
-        let mut words = flags.unwrap_or_default().split_whitespace();
-        while let Some(flag) = words.next() {
-            match flag {
-                "--assume-services" => {}
-                "--istio" => options.istio = words.next().unwrap().parse().unwrap(),
-                "--subsets" => options.subsets = Subsets::from_str(words.next().unwrap(), false).unwrap(),
-                "--gateway-api" => options.gateway_api = words.next().unwrap().parse().unwrap(),
-                other => panic!("no option of a case is called {other}"),
-            }
-        }
-        let assume = flags.is_some_and(|flags| flags.contains("--assume-services"));
-        let mut input = read_texts(&[Text {
-            name: "input.yaml".into(),
-            content,
-        }]);
-        if assume {
-            let assumed = assumed_services(&input.mesh);
-            input.mesh = input.mesh.with_services(assumed);
-        }
-        Self { input, options }
-    }
-
-    fn convert(&self) -> Conversion {
-        convert(&self.input.mesh, self.options)
-    }
-}
 
 fn shown(input: &Input, conversion: &Conversion) -> String {
     let mut text = String::new();

@@ -168,6 +168,12 @@ impl<'a> Landscape<'a> {
                 copies.entry(change.from.clone()).or_default().push(copy);
             }
         }
+        for id in unattachable::wide_policies(mesh) {
+            copies.remove(id);
+            kept.entry(id.clone()).or_insert_with(|| {
+                "it is for a whole namespace or mesh, and a plan narrows policies for single workloads only".to_owned()
+            });
+        }
         let mut landscape = Self {
             mesh,
             context: Context::new(mesh, convert::Options::of(mesh)),

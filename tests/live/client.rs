@@ -30,6 +30,14 @@ pub fn create(kubeconfig: &Path, files: &[&str]) {
     });
 }
 
+/// Creates one object.
+pub fn create_value(kubeconfig: &Path, object: &Value) {
+    run(async {
+        let client = client(kubeconfig).await.unwrap();
+        create_object(&client, object).await;
+    });
+}
+
 /// The objects in the text of a file.
 pub fn objects(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));

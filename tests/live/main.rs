@@ -9,7 +9,10 @@
 )]
 
 mod bed;
+#[path = "../cases/mod.rs"]
+mod cases;
 mod client;
+mod converted;
 mod manifests;
 
 use bed::{Bed, Programs};
