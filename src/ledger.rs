@@ -13,6 +13,8 @@ pub struct Table {
     pub group: &'static str,
     /// What becomes of objects of this kind.
     pub about: &'static str,
+    /// What is said of the object as a whole; these rows have no fields.
+    pub object: &'static [Row],
     /// The rows, in the order of the schema as far as it reads well.
     pub rows: &'static [Row],
 }

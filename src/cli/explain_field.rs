@@ -27,7 +27,11 @@ pub fn run(wanted: &str, terminal: &Terminal) -> Result<Option<Exit>, CliError> 
         terminal.print(|out| overview(table, terminal.look, out))?;
         return Ok(Some(Exit::Good));
     }
-    let rows = table.below(path);
+    let mut rows = table.below(path);
+    if rows.is_empty() {
+        let of_object = table.object.iter().filter(|row| row.field.eq_ignore_ascii_case(path));
+        rows.extend(of_object.map(|row| (row, Vec::new())));
+    }
     if rows.is_empty() {
         let near = field_meant(table, path).map(|near| format!("{}.{near}", table.kind));
         return Err(unknown(wanted, near));
@@ -109,7 +113,7 @@ fn overview(table: &Table, look: Look, out: &mut dyn io::Write) -> io::Result<()
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(u16::try_from(width).unwrap_or(u16::MAX));
     }
-    for row in table.rows {
+    for row in table.object.iter().chain(table.rows) {
         let outcomes: Vec<&str> = row.outcomes.iter().map(|(outcome, _)| outcome.as_str()).collect();
         columns.add_row([row.field.to_owned(), outcomes.join(", "), row.codes.join(", ")]);
     }
@@ -132,7 +136,7 @@ fn show(
     look: Look,
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
-    if fields.len() > MAX_FIELDS {
+    if fields.is_empty() || fields.len() > MAX_FIELDS {
         writeln!(out, "{}", look.strong(format!("{}.{}", table.kind, row.field)))?;
     } else {
         for (field, _) in fields {

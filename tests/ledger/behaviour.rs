@@ -1,27 +1,18 @@
 //! The ledger against what `convert` does: in the cases of `testdata/convert`, and with every field set in turn.
 
 use super::super::root;
-use mesh_migrate::convert::{Conversion, Disposition, Options, assumed_services, convert};
+use clap::ValueEnum as _;
+use mesh_migrate::convert::{Conversion, Disposition, Options, Subsets, assumed_services, convert};
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
-use mesh_migrate::ledger::{Outcome, Row, gateway_api, table, tables};
+use mesh_migrate::ledger::{Outcome, Row, Table, gateway_api, table, tables};
 use rules::ledger::Pattern;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Codes that a row names and no case in `testdata/convert` shows for that kind, and since when. A line goes as soon as a
 /// case is there.
-const NOT_YET: &[(&str, &str, &str)] = &[
-    ("2026-11-30", "AuthorizationPolicy", "MM3202"),
-    ("2026-11-30", "AuthorizationPolicy", "MM3209"),
-    ("2026-11-30", "AuthorizationPolicy", "MM3211"),
-    ("2026-11-30", "AuthorizationPolicy", "MM3217"),
-    ("2026-11-30", "AuthorizationPolicy", "MM3219"),
-    ("2026-11-30", "AuthorizationPolicy", "MM3220"),
-    ("2026-11-30", "VirtualService", "MM3107"),
-    ("2026-11-30", "VirtualService", "MM3112"),
-    ("2026-11-30", "VirtualService", "MM3132"),
-];
+const NOT_YET: &[(&str, &str, &str)] = &[];
 
 /// Codes that `convert` shows for a field and no row names, and since when.
 const NOT_IN_THE_LEDGER: &[(&str, &str, &str)] = &[];
@@ -58,6 +49,7 @@ fn cases() -> Vec<Case> {
         while let Some(flag) = words.next() {
             match flag {
                 "--istio" => options.istio = words.next().unwrap().parse().unwrap(),
+                "--subsets" => options.subsets = Subsets::from_str(words.next().unwrap(), false).unwrap(),
                 "--gateway-api" => options.gateway_api = words.next().unwrap().parse().unwrap(),
                 _ => {}
             }
@@ -78,11 +70,14 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The rows for the field of a finding: those at, below or above its path.
+/// The rows for the place of a finding: those at, below or above its path, and those of the object where it is of no field.
 fn rows_of(kind: &str, path: &str) -> Vec<&'static Row> {
     let Some(table) = table(kind) else {
         return Vec::new();
     };
+    if path.is_empty() || path == "spec" || path.starts_with("metadata") {
+        return table.object.iter().collect();
+    }
     let mut path = path;
     loop {
         let rows: Vec<_> = table.below(path).into_iter().map(|(row, _)| row).collect();
@@ -91,6 +86,10 @@ fn rows_of(kind: &str, path: &str) -> Vec<&'static Row> {
             _ => return rows,
         }
     }
+}
+
+fn all_rows(table: &'static Table) -> impl Iterator<Item = &'static Row> {
+    table.object.iter().chain(table.rows)
 }
 
 #[test]
@@ -105,7 +104,7 @@ fn every_code_of_a_row_has_a_case() {
     }
     let mut wrong = Vec::new();
     for table in tables() {
-        let codes: BTreeSet<&str> = table.rows.iter().flat_map(|row| row.codes).copied().collect();
+        let codes: BTreeSet<&str> = all_rows(table).flat_map(|row| row.codes).copied().collect();
         for code in codes {
             let has_case = shown.contains(&(table.kind.to_owned(), code.to_owned()));
             let excused = NOT_YET
@@ -345,12 +344,15 @@ fn answer(mesh: &str, kind: &str, api_version: &str, spec: &Json) -> Answer {
 }
 
 /// What is wrong with the row of a field, given the object without and with the field.
-fn disagreement(row: &Row, without: &Answer, with: &Answer) -> Option<String> {
+fn disagreement(table: &Table, row: &Row, without: &Answer, with: &Answer) -> Option<String> {
     let says = |wanted: &[Outcome]| row.outcomes.iter().any(|(outcome, _)| wanted.contains(outcome));
     let unnamed: Vec<&String> = with
         .codes
         .difference(&without.codes)
-        .filter(|code| !row.codes.contains(&code.as_str()))
+        .filter(|code| {
+            let names = |row: &Row| row.codes.contains(&code.as_str());
+            !names(row) && !table.object.iter().any(names)
+        })
         .collect();
     if !unnamed.is_empty() {
         return Some(format!("{unnamed:?} is not in its row"));
@@ -411,7 +413,7 @@ fn every_field_does_what_its_row_says() {
             let name = format!("{}.{field}", table.kind);
             if !with.errors.is_empty() {
                 wrong.push(format!("{name} is tried with a bad value: {:?}", with.errors));
-            } else if let Some(fault) = disagreement(row, &bases[position].1, &with) {
+            } else if let Some(fault) = disagreement(table, row, &bases[position].1, &with) {
                 wrong.push(format!("{name} {fault}"));
             }
         }

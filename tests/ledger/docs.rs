@@ -41,11 +41,26 @@ fn page(table: &Table) -> String {
         table.group,
         cell(table.about)
     );
-    text.push_str(
-        "\n| field | what `convert` does | in ambient mode | messages | from |\n|---|---|---|---|---|\n",
+    let mut sources: Vec<&'static str> = Vec::new();
+    if !table.object.is_empty() {
+        text.push_str("\nOf the object as a whole:\n");
+        rows(table.object, "part", &mut sources, &mut text);
+        text.push_str("\nOf its fields:\n");
+    }
+    rows(table.rows, "field", &mut sources, &mut text);
+    text.push_str("\nFrom:\n\n");
+    for (number, source) in sources.iter().enumerate() {
+        let _ = writeln!(text, "{}. `{source}`", number + 1);
+    }
+    text
+}
+
+fn rows(rows: &[Row], what: &str, sources: &mut Vec<&'static str>, text: &mut String) {
+    let _ = write!(
+        text,
+        "\n| {what} | what `convert` does | in ambient mode | messages | from |\n|---|---|---|---|---|\n"
     );
-    let mut sources: Vec<&str> = Vec::new();
-    for row in table.rows {
+    for row in rows {
         let does: Vec<String> = row
             .outcomes
             .iter()
@@ -76,11 +91,6 @@ fn page(table: &Table) -> String {
             from.join(", ")
         );
     }
-    text.push_str("\nFrom:\n\n");
-    for (number, source) in sources.iter().enumerate() {
-        let _ = writeln!(text, "{}. `{source}`", number + 1);
-    }
-    text
 }
 
 const HOW_TO_READ: &str = "\
@@ -91,7 +101,7 @@ One page per kind of Istio, one row per field (or per fields of which the same i
 VirtualService.http.retries` those of a field, `mesh-migrate explain MM3148` the page of a message.
 
 In the column of fields `[]` is an element of a list and `{}` a value of a mapping; `{a,b}` is either, `*` one name, `**` one or
-more. A field that came later than Istio 1.24 says so. What `convert` does is one or several of these, each with its condition:
+more. Rows above those say what is said of an object as a whole, its name or its annotations. A field that came later than Istio 1.24 says so. What `convert` does is one or several of these, each with its condition:
 
 - **converted**: new objects say the same, exactly. The old object stays for sidecars.
 - **kept**: the old object stays and means the same in ambient mode, because a waypoint or ztunnel reads it. One field that

@@ -60,6 +60,9 @@ record! { strict;
         pub about: String = "about",
         /// Where the knowledge comes from, by a short key.
         pub sources: BTreeMap<String, String> = "sources",
+        /// What is said of the object as a whole, or of its `metadata`: of no field below `spec`. `field` is `metadata`
+        /// with or without a path below, or `spec`.
+        pub object: Vec<Row> = "object",
         /// The rows.
         pub rows: Vec<Row> = "rows",
     }
@@ -299,10 +302,21 @@ pub fn faults(table: &Table, fields: &[&str], codes: &BTreeSet<String>) -> Vec<S
                 .map(|fault| format!("the row `{}` {fault}", row.field)),
         );
     }
+    for row in &table.object {
+        if !["metadata", "spec"].contains(&row.field.split('.').next().unwrap_or_default()) {
+            faults.push(format!("`{}` is no part of the object", row.field));
+        }
+        faults.extend(
+            row_faults(row, table, codes)
+                .into_iter()
+                .map(|fault| format!("the object's row `{}` {fault}", row.field)),
+        );
+    }
     if table.about.trim().is_empty() {
         faults.push("`about` is missing".to_owned());
     }
-    let named: BTreeSet<&String> = table.rows.iter().flat_map(|row| &row.source).collect();
+    let rows = table.object.iter().chain(&table.rows);
+    let named: BTreeSet<&String> = rows.flat_map(|row| &row.source).collect();
     for key in table.sources.keys().filter(|key| !named.contains(key)) {
         faults.push(format!("no row names the source `{key}`"));
     }
@@ -392,12 +406,19 @@ pub fn source(folder: &Path, messages: &[PathBuf]) -> Result<String, BuildError>
 fn write_table(text: &mut String, table: &Table, fields: &[&IstioField]) {
     let _ = writeln!(
         text,
-        "    Table {{ kind: {:?}, group: {:?}, about: {:?}, rows: &[",
+        "    Table {{ kind: {:?}, group: {:?}, about: {:?}, object: &[",
         table.kind,
         table.group,
         table.about.trim()
     );
-    for row in &table.rows {
+    write_rows(text, table, &table.object, &[]);
+    text.push_str("    ], rows: &[\n");
+    write_rows(text, table, &table.rows, fields);
+    text.push_str("    ] },\n");
+}
+
+fn write_rows(text: &mut String, table: &Table, rows: &[Row], fields: &[&IstioField]) {
+    for row in rows {
         let pattern = Pattern::new(&row.field);
         let outcomes: Vec<String> = row
             .outcomes()
@@ -423,7 +444,6 @@ fn write_table(text: &mut String, table: &Table, fields: &[&IstioField]) {
             row.traffic.trim(),
         );
     }
-    text.push_str("    ] },\n");
 }
 
 #[cfg(test)]
