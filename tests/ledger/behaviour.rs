@@ -88,7 +88,7 @@ fn rows_of(kind: &str, path: &str) -> Vec<&'static Row> {
     }
 }
 
-fn all_rows(table: &'static Table) -> impl Iterator<Item = &'static Row> {
+fn all_rows(table: &Table) -> impl Iterator<Item = &'static Row> + use<> {
     table.object.iter().chain(table.rows)
 }
 
@@ -121,6 +121,21 @@ fn every_code_of_a_row_has_a_case() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// A kind of which nothing is made in any case has no row that says so, and the other way round.
+#[test]
+fn kinds_that_become_something_say_so() {
+    let cases = cases();
+    let changes = cases.iter().flat_map(|case| &case.conversion.changes);
+    let found: BTreeSet<&str> = changes.map(|change| change.from.kind.name()).collect();
+    let says = |table: &&Table| {
+        let mut outcomes = all_rows(table).flat_map(|row| row.outcomes);
+        outcomes.any(|(outcome, _)| *outcome == Outcome::Converted)
+    };
+    let said: BTreeSet<&str> = tables().iter().filter(says).map(|table| table.kind).collect();
+    let with_table = |kind: &&str| table(kind).is_some();
+    assert_eq!(said, found.into_iter().filter(with_table).collect());
 }
 
 #[test]

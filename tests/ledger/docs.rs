@@ -101,7 +101,9 @@ One page per kind of Istio, one row per field (or per fields of which the same i
 VirtualService.http.retries` those of a field, `mesh-migrate explain MM3148` the page of a message.
 
 In the column of fields `[]` is an element of a list and `{}` a value of a mapping; `{a,b}` is either, `*` one name, `**` one or
-more. Rows above those say what is said of an object as a whole, its name or its annotations. A field that came later than Istio 1.24 says so. What `convert` does is one or several of these, each with its condition:
+more. A field that came later than Istio 1.24 says so. A table before that of the fields has what is said of an object as a
+whole, its name or its annotations. An object with fields that are not known here (MM3114), or that stands in the input twice
+(MM3116), is kept whatever its fields are. What `convert` does is one or several of these, each with its condition:
 
 - **converted**: new objects say the same, exactly. The old object stays for sidecars.
 - **kept**: the old object stays and means the same in ambient mode, because a waypoint or ztunnel reads it. One field that
