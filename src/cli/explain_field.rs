@@ -29,7 +29,10 @@ pub fn run(wanted: &str, terminal: &Terminal) -> Result<Option<Exit>, CliError> 
     }
     let mut rows = table.below(path);
     if rows.is_empty() {
-        let of_object = table.object.iter().filter(|row| row.field.eq_ignore_ascii_case(path));
+        let of_object = table
+            .object
+            .iter()
+            .filter(|row| row.field.eq_ignore_ascii_case(path));
         rows.extend(of_object.map(|row| (row, Vec::new())));
     }
     if rows.is_empty() {
