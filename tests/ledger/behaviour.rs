@@ -256,7 +256,7 @@ fn set(object: &mut Json, path: &[&str], value: &Json, key: &str) {
     }
     let field = &mut object[name];
     if segment.ends_with("[]") {
-        if !field.as_array().is_some_and(|items| !items.is_empty()) {
+        if field.as_array().is_none_or(Vec::is_empty) {
             *field = json!([null]);
         }
         set(&mut field[0], rest, value, key);

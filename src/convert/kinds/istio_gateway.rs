@@ -17,10 +17,10 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     let behind = services_by_gateway(context);
     for object in &context.mesh.istio_gateways {
         let mut notes = Notes::on(object);
-        if is_ingress(&object.spec) {
-            if let Some(message) = message(behind.get(&object.id)) {
-                notes.tell(Code::GatewayPassesWaypoints, &FieldPath::root(), message);
-            }
+        if is_ingress(&object.spec)
+            && let Some(message) = message(behind.get(&object.id))
+        {
+            notes.tell(Code::GatewayPassesWaypoints, &FieldPath::root(), message);
         }
         sink.put(
             object,

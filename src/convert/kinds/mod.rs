@@ -22,8 +22,10 @@ use crate::convert::notes::Notes;
 use crate::convert::{Disposition, Sink};
 use model::{FieldPath, Kind, Node, Object};
 
+type Converter = fn(&Context<'_>, &mut Sink);
+
 /// The kinds about which there is something to say, each with what says it.
-const KINDS: &[(&[Kind], fn(&Context<'_>, &mut Sink))] = &[
+const KINDS: &[(&[Kind], Converter)] = &[
     (&[Kind::DestinationRule], destination_rule::convert_all),
     (&[Kind::ServiceEntry], service_entry::convert_all),
     (&[Kind::IstioGateway], istio_gateway::convert_all),

@@ -203,8 +203,7 @@ impl<'a> Scope<'a> {
                 .strip_prefix('~')
                 .is_some_and(|rest| !rest.starts_with('/') && fits(rest))
         };
-        self.hosts.iter().any(|host| !host.starts_with('~') && fits(host))
-            && !self.hosts.iter().any(|host| excluded(host))
+        self.hosts.iter().any(|host| !host.starts_with('~') && fits(host)) && !self.hosts.iter().any(excluded)
     }
 }
 

@@ -48,11 +48,14 @@ struct Case<'r, 'a> {
     attributes: &'r Attributes,
 }
 
+/// Rules, and the Services that have them.
+type Group = (Vec<Rule>, Vec<To>);
+
 /// What there is to attach.
 #[derive(Default)]
 struct Groups {
-    /// By namespace: rules and the Services that have them.
-    by_namespace: BTreeMap<String, Vec<(Vec<Rule>, Vec<To>)>>,
+    /// By namespace.
+    by_namespace: BTreeMap<String, Vec<Group>>,
     /// Namespaces with a Service at which the rules are others than those of the policy, or none.
     differing: BTreeSet<String>,
 }
@@ -269,11 +272,11 @@ impl<'r, 'a> Case<'r, 'a> {
 
     fn drafts(&self, mut groups: Groups, waypoints: &[To]) -> Vec<Draft> {
         let mut drafts = Vec::new();
-        if let Some(namespace) = self.selection.namespace.filter(|_| !waypoints.is_empty()) {
-            if !groups.differing.contains(namespace) {
-                groups.by_namespace.remove(namespace);
-                drafts.push(self.draft(namespace, &self.object.spec.rules, waypoints.to_vec()));
-            }
+        if let Some(namespace) = self.selection.namespace.filter(|_| !waypoints.is_empty())
+            && !groups.differing.contains(namespace)
+        {
+            groups.by_namespace.remove(namespace);
+            drafts.push(self.draft(namespace, &self.object.spec.rules, waypoints.to_vec()));
         }
         for (namespace, groups) in groups.by_namespace {
             for (rules, services) in groups {

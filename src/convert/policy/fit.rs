@@ -106,7 +106,7 @@ impl<'r, 'a> Fit<'r, 'a> {
         };
         if !live
             .iter()
-            .all(|step| covered(&step) && self.relevant(&step.way.edits) == Edits::default())
+            .all(|step| covered(step) && self.relevant(&step.way.edits) == Edits::default())
         {
             return Ok(None);
         }

@@ -68,7 +68,7 @@ impl Claims {
                 .map(|h| qualify(h, object.namespace()))
                 .collect();
             let has_layer_4 = !spec.tcp.is_empty() || !spec.tls.is_empty();
-            if !has_layer_4 || spec.http.iter().any(|rule| counts_in_mesh(rule)) {
+            if !has_layer_4 || spec.http.iter().any(counts_in_mesh) {
                 http.insert(&hosts, index);
             }
             if has_layer_4 {
@@ -99,37 +99,35 @@ impl Claims {
     /// What becomes of an object's rules for a host that it names; `layer_4` for those for TCP and TLS.
     pub fn standing(&self, mesh: &Mesh, host: &str, index: Index, layer_4: bool) -> Standing {
         let table = if layer_4 { &self.layer_4 } else { &self.http };
-        for level in table.levels(host) {
-            let other = level.objects.first().copied().unwrap_or(index);
-            if level.objects.binary_search(&index).is_ok() {
-                return match level.first {
-                    Ok(first) if first == index => Standing::Counts,
-                    // Rules of clients for themselves do not meet those of the Service's owner.
-                    _ if !is_rival(mesh, host, index) => Standing::Counts,
-                    Ok(first) => Standing::Dead(first),
-                    Err(why) => {
-                        let other = level.objects.iter().copied().find(|o| *o != index);
-                        Standing::Unknown(other.unwrap_or(index), why)
-                    }
-                };
-            }
-            if layer_4 {
-                return Standing::Unknown(other, "connections meet the rules of both, one after the other");
-            }
+        // The first level is that of the closest name.
+        let Some(level) = table.levels(host).next() else {
+            return Standing::Counts;
+        };
+        let other = level.objects.first().copied().unwrap_or(index);
+        if level.objects.binary_search(&index).is_ok() {
             return match level.first {
-                Ok(first) if level.hides_others => Standing::Dead(first),
-                Ok(first) => Standing::Unknown(
-                    first,
-                    "it names the host more closely, but not for every client and port",
-                ),
-                Err(_) if level.hides_others => Standing::Dead(other),
-                Err(_) => Standing::Unknown(
-                    other,
-                    "it names the host more closely, but not for every client and port",
-                ),
+                Ok(first) if first == index => Standing::Counts,
+                // Rules of clients for themselves do not meet those of the Service's owner.
+                _ if !is_rival(mesh, host, index) => Standing::Counts,
+                Ok(first) => Standing::Dead(first),
+                Err(why) => {
+                    let other = level.objects.iter().copied().find(|o| *o != index);
+                    Standing::Unknown(other.unwrap_or(index), why)
+                }
             };
         }
-        Standing::Counts
+        if layer_4 {
+            return Standing::Unknown(other, "connections meet the rules of both, one after the other");
+        }
+        let closer = level.first.unwrap_or(other);
+        if level.hides_others {
+            Standing::Dead(closer)
+        } else {
+            Standing::Unknown(
+                closer,
+                "it names the host more closely, but not for every client and port",
+            )
+        }
     }
 
     /// Objects of the Service's namespace whose HTTP rules a waypoint tries beside those of `index`: of those that name
