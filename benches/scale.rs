@@ -3,7 +3,7 @@
 mod mesh;
 
 use divan::Bencher;
-use mesh_migrate::convert::{Options, convert};
+use mesh_migrate::convert::{self, convert};
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
 use mesh_migrate::plan::{Options, plan};
@@ -42,7 +42,7 @@ fn run_precheck(bencher: Bencher<'_, '_>, size: usize) {
 #[divan::bench(args = SIZES, sample_count = 5, sample_size = 1)]
 fn run_convert(bencher: Bencher<'_, '_>, size: usize) {
     let input = input(size);
-    bencher.bench_local(|| convert(&input.mesh, Options::default()));
+    bencher.bench_local(|| convert(&input.mesh, convert::Options::default()));
 }
 
 #[divan::bench(args = [200, 2_000], sample_count = 3, sample_size = 1)]
