@@ -64,7 +64,13 @@ fn machine() -> BTreeSet<String> {
             .filter(|group| group.exists())
             .map(|group| format!("control group: {}", group.display())),
     );
-    for folder in ["/opt/cni", "/etc/cni", "/var/lib/kubelet", "/var/lib/containerd"] {
+    for folder in [
+        "/opt/cni",
+        "/etc/cni",
+        "/var/lib/cni",
+        "/var/lib/kubelet",
+        "/var/lib/containerd",
+    ] {
         if fs::exists(folder).unwrap() {
             all.insert(format!("folder: {folder}"));
         }
