@@ -24,6 +24,9 @@ fn with_the_experimental_channel_it_takes_what_is_made_for_it() {
     );
 }
 
+/// The release of the definitions. Older ones of the experimental channel took more: `retry.attempts: 0`.
+const RELEASE: u32 = 6;
+
 /// How many objects a server with these definitions was asked about.
 fn check(channel: Channel, definitions: &[&[&str]]) -> usize {
     let Some(programs) = &*PROGRAMS else {
@@ -38,7 +41,8 @@ fn check(channel: Channel, definitions: &[&[&str]]) -> usize {
     client::wait_for(&kubeconfig, "/apis/security.istio.io/v1/authorizationpolicies");
     let mut made: Vec<(String, Value)> = Vec::new();
     for (name, case) in Case::all() {
-        if case.options.gateway_api.channel == channel {
+        let release = case.options.gateway_api;
+        if release.channel == channel && (channel == Channel::Standard || release.minor >= RELEASE) {
             let changes = case.convert().changes;
             made.extend(
                 changes
