@@ -7,6 +7,7 @@ mod kinds;
 mod notes;
 pub mod options;
 mod policy;
+mod targets;
 mod virtual_service;
 
 pub use assumed::assumed_services;

@@ -135,11 +135,12 @@ pub struct Landscape<'a> {
 impl<'a> Landscape<'a> {
     /// Looks at a mesh.
     pub fn of(mesh: &'a Mesh) -> Self {
-        let options = convert::Options {
+        let options = convert::Options::of(mesh);
+        let by_service = convert::Options {
             services_only: true,
-            ..convert::Options::of(mesh)
+            ..options
         };
-        let conversion = convert::convert(mesh, options);
+        let conversion = convert::convert(mesh, by_service);
         let mut kept = BTreeMap::new();
         let mut reasons = HashMap::new();
         for finding in &conversion.findings {
@@ -176,7 +177,7 @@ impl<'a> Landscape<'a> {
         }
         let mut landscape = Self {
             mesh,
-            context: Context::new(mesh, convert::Options::of(mesh)),
+            context: Context::new(mesh, options),
             workloads: Vec::new(),
             servers: Vec::new(),
             copies,

@@ -254,8 +254,14 @@ fn path_fits(wanted: &str, path: &str) -> bool {
     if !wanted.contains("{*}") && !wanted.contains("{**}") {
         return text_fits(wanted, Some(path));
     }
+    template_fits(wanted, path)
+}
+
+/// Whether a path fits a template, in which `{*}` is a segment and `{**}` is all that is left.
+#[must_use]
+pub fn template_fits(template: &str, path: &str) -> bool {
     let mut segments = path.split('/');
-    for piece in wanted.split('/') {
+    for piece in template.split('/') {
         let segment = match (piece, segments.next()) {
             ("{**}", found) => return found.is_some(),
             (_, Some(segment)) => segment,

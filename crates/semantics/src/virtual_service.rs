@@ -10,15 +10,12 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfModel;
 
-/// The name that selects sidecars, and so waypoints, among `gateways`.
-const MESH: &str = "mesh";
-
 /// Whether a match counts for sidecars: it names no gateways, or `mesh` among them.
 ///
 /// Source: istio/istio:pilot/pkg/networking/core/route/route.go (`sourceMatchHTTP`).
 #[must_use]
 pub fn is_for_mesh(wanted: &HttpMatchRequest) -> bool {
-    wanted.gateways.is_empty() || wanted.gateways.iter().any(|gateway| gateway == MESH)
+    model::virtual_service::is_for_mesh(&wanted.gateways)
 }
 
 /// The conjunctions that one `match` of a VirtualService stands for: one, or one per method where a regular

@@ -2,36 +2,10 @@
 
 use crate::convert::Change;
 use crate::convert::context::Context;
+use crate::convert::targets::{self, MAX_TARGETS, To};
 use model::Object;
 use model::security::WorkloadSelector;
-use serde_json::{Map, Value as Json, json};
-
-/// `spec.targetRefs` of all kinds that have them.
-const MAX_TARGETS: usize = 16;
-
-/// Fields that say for what an object is; a copy has `targetRefs` in their place.
-const SCOPE: [&str; 3] = ["selector", "targetRef", "targetRefs"];
-
-/// A reference to a Service of the object's own namespace.
-pub fn service(name: &str) -> Json {
-    json!({ "group": "", "kind": "Service", "name": name })
-}
-
-/// A reference to all waypoints, which counts in the root namespace.
-pub fn every_waypoint() -> Json {
-    json!({ "group": "gateway.networking.k8s.io", "kind": "GatewayClass", "name": "istio-waypoint" })
-}
-
-/// The fields of `spec` without those that say for what the object is.
-pub fn unscoped(object: &Object<()>) -> Map<String, Json> {
-    match spec(object) {
-        Json::Object(mut fields) => {
-            fields.retain(|key, _| !SCOPE.contains(&key.as_str()));
-            fields
-        }
-        _ => Map::new(),
-    }
-}
+use serde_json::{Map, Value as Json};
 
 /// What a selector selects; without one, everything in the namespace.
 pub fn selector(object: &Object<()>) -> WorkloadSelector {
@@ -49,11 +23,11 @@ pub fn selector(object: &Object<()>) -> WorkloadSelector {
 pub fn copies(
     context: &Context<'_>,
     object: &Object<()>,
-    groups: Vec<(Map<String, Json>, Vec<Json>)>,
+    groups: Vec<(Map<String, Json>, Vec<To>)>,
 ) -> Vec<Change> {
     let parts: Vec<_> = groups
         .iter()
-        .flat_map(|(fields, refs)| refs.chunks(MAX_TARGETS).map(move |refs| (fields, refs)))
+        .flat_map(|(fields, to)| to.chunks(MAX_TARGETS).map(move |to| (fields, to)))
         .collect();
     let several = parts.len() > 1;
     let name = |index: usize| match several {
@@ -63,17 +37,9 @@ pub fn copies(
     parts
         .into_iter()
         .enumerate()
-        .map(|(index, (fields, refs))| {
-            let mut new = Map::new();
-            new.insert("targetRefs".into(), refs.iter().cloned().collect());
-            new.extend(fields.clone());
-            written(
-                context,
-                object,
-                object.namespace(),
-                &name(index),
-                Json::Object(new),
-            )
+        .map(|(index, (fields, to))| {
+            let new = targets::attached_spec(to, fields);
+            written(context, object, object.namespace(), &name(index), new)
         })
         .collect()
 }
@@ -88,19 +54,5 @@ pub fn written<T>(
 ) -> Change {
     let id = context.free_name(namespace, &object.id.kind, name, &object.id);
     let metadata = crate::convert::metadata(&id, &object.id);
-    let api_version = object.raw.get("apiVersion").map_or(Json::Null, Json::from);
-    let kind = object.id.kind.name();
-    let wrap =
-        |spec: Json| json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec });
-    Change {
-        from: object.id.clone(),
-        before: Some((&wrap(spec(object))).into()),
-        after: (&wrap(new)).into(),
-        id,
-    }
-}
-
-/// `spec` as it was written.
-pub fn spec<T>(object: &Object<T>) -> Json {
-    object.raw.get("spec").map_or(Json::Null, Json::from)
+    targets::of_same_kind(object, id, &metadata, new)
 }

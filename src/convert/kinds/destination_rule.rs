@@ -6,6 +6,7 @@ use super::{attach, quoted, some_of, spec};
 use crate::code::Code;
 use crate::convert::context::{Context, Host};
 use crate::convert::notes::Notes;
+use crate::convert::targets;
 use crate::convert::{Change, Disposition, Sink};
 use model::traffic::DestinationRule;
 use model::{FieldPath, Object};
@@ -189,7 +190,7 @@ impl<'a> Rules<'a> {
         if !exact {
             return None;
         }
-        let Json::Object(mut fields) = attach::spec(object) else {
+        let Json::Object(mut fields) = targets::spec(object) else {
             return None;
         };
         let target = if waypoint == dialled.namespace {

@@ -6,6 +6,7 @@ use super::{field, is_targeted, spec, text};
 use crate::code::Code;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
+use crate::convert::targets::{self, To};
 use crate::convert::{Change, Disposition, Sink};
 use model::traffic::ServicePort;
 use model::values::PortRef;
@@ -75,7 +76,7 @@ fn convert(
     attach::copies(context, object, groups)
 }
 
-type Groups = Vec<(Map<String, Json>, Vec<Json>)>;
+type Groups = Vec<(Map<String, Json>, Vec<To>)>;
 
 fn for_mesh(
     context: &Context<'_>,
@@ -119,7 +120,7 @@ fn for_mesh(
             format!("the Secret `{secret}` must be in the namespace of every waypoint that loads the module");
         notes.tell(Code::ExtensionPullSecret, &path, message);
     }
-    vec![(traffic.fields(object, None), vec![attach::every_waypoint()])]
+    vec![(traffic.fields(object, None), vec![To::AllWaypoints])]
 }
 
 fn for_services(
@@ -148,7 +149,7 @@ fn for_services(
         );
         notes.keep(Code::ExtensionSeesOtherRequest, &place, message);
     }
-    let mut groups: BTreeMap<Option<Vec<u16>>, Vec<Json>> = BTreeMap::new();
+    let mut groups: BTreeMap<Option<Vec<u16>>, Vec<To>> = BTreeMap::new();
     for target in targets {
         check_routes(object, target, notes);
         match traffic.at(target, &target.pods) {
@@ -160,7 +161,7 @@ fn for_services(
                 continue;
             }
         }
-        .push(attach::service(target.service.name()));
+        .push(To::Service(target.service.name().to_owned()));
     }
     if groups.is_empty() && !notes.is_kept() {
         let message = "no Service leads to the ports that the extension is for";
@@ -331,7 +332,7 @@ impl Traffic {
 
     /// The fields of a copy: a waypoint counts as SERVER, and takes no ports for HTTP.
     fn fields(&self, object: &Extension, ports: Option<&[u16]>) -> Map<String, Json> {
-        let mut fields = attach::unscoped(object);
+        let mut fields = targets::unscoped_spec(object);
         if self.restricted {
             let mut only = json!({ "mode": "SERVER" });
             if let Some(ports) = ports {

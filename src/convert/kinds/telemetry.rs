@@ -6,6 +6,7 @@ use super::{is_targeted, quoted, spec};
 use crate::code::Code;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
+use crate::convert::targets::{self, To};
 use crate::convert::{Change, Disposition, Sink};
 use model::{FieldPath, Kind, Node, Object};
 use std::collections::BTreeMap;
@@ -67,14 +68,14 @@ fn convert(
         Attachable::To(targets) => {
             let refs = targets
                 .iter()
-                .map(|target| attach::service(target.service.name()))
+                .map(|target| To::Service(target.service.name().to_owned()))
                 .collect();
             let message = format!(
                 "the copy counts for requests to {}, reported with reporter=\"waypoint\"",
                 super::some_of(targets.iter().map(|target| &target.service.id))
             );
             notes.tell(Code::TelemetryAttached, &place, message);
-            attach::copies(context, object, vec![(attach::unscoped(object), refs)])
+            attach::copies(context, object, vec![(targets::unscoped_spec(object), refs)])
         }
         Attachable::Partly(message) | Attachable::Nowhere(message) => {
             notes.tell(Code::TelemetryNotAttached, &place, message);

@@ -2,38 +2,11 @@
 
 use crate::convert::Change;
 use crate::convert::context::Context;
+use crate::convert::targets::{self, MAX_TARGETS, To};
 use crate::convert::virtual_service::versions;
 use model::{Object, ObjectRef};
 use serde_json::{Map, Value as Json, json};
 use std::collections::HashMap;
-
-/// `spec.targetRefs` of AuthorizationPolicy and RequestAuthentication.
-const MAX_TARGETS: usize = 16;
-
-/// Fields that say for what an object is; a copy has others in their place.
-const SCOPE: [&str; 3] = ["selector", "targetRef", "targetRefs"];
-
-/// What a copy is attached to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum To {
-    /// A Service of the copy's namespace.
-    Service(String),
-    /// A waypoint of the copy's namespace, with everything behind it.
-    Waypoint(String),
-    /// All waypoints of the mesh; for copies in the root namespace.
-    AllWaypoints,
-}
-
-impl To {
-    fn to_json(&self) -> Json {
-        let (group, kind, name) = match self {
-            Self::Service(name) => ("", "Service", name.as_str()),
-            Self::Waypoint(name) => ("gateway.networking.k8s.io", "Gateway", name.as_str()),
-            Self::AllWaypoints => ("gateway.networking.k8s.io", "GatewayClass", "istio-waypoint"),
-        };
-        json!({ "group": group, "kind": kind, "name": name })
-    }
-}
 
 /// A copy that has no name yet.
 #[derive(Debug, Clone)]
@@ -44,15 +17,6 @@ pub struct Draft {
     pub to: Vec<To>,
     /// The fields of its `spec` beside those.
     pub fields: Map<String, Json>,
-}
-
-/// The fields of an object's `spec`, in their order, without those that say for what it is.
-pub fn unscoped_spec<T>(object: &Object<T>) -> Map<String, Json> {
-    let Json::Object(mut spec) = spec(object) else {
-        return Map::new();
-    };
-    spec.retain(|key, _| !SCOPE.contains(&key.as_str()));
-    spec
 }
 
 /// Gives names to copies; no two get the same one.
@@ -153,23 +117,5 @@ fn write<T>(object: &Object<T>, annotations: &[&str], id: ObjectRef, draft: &Dra
             metadata["annotations"][*key] = json!(value);
         }
     }
-    let mut new = Map::new();
-    if !to.is_empty() {
-        new.insert("targetRefs".into(), to.iter().map(To::to_json).collect());
-    }
-    new.extend(draft.fields.clone());
-    let api_version = object.raw.get("apiVersion").map_or(Json::Null, Json::from);
-    let kind = object.id.kind.name();
-    let wrap =
-        |spec: Json| json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec });
-    Change {
-        from: object.id.clone(),
-        before: Some((&wrap(spec(object))).into()),
-        after: (&wrap(Json::Object(new))).into(),
-        id,
-    }
-}
-
-fn spec<T>(object: &Object<T>) -> Json {
-    object.raw.get("spec").map_or(Json::Null, Json::from)
+    targets::of_same_kind(object, id, &metadata, targets::attached_spec(to, &draft.fields))
 }

@@ -1,6 +1,6 @@
 //! AuthorizationPolicy: from the pods that a selector selects to the targets that a waypoint serves.
 
-use super::attach::{self, Draft, To};
+use super::attach::Draft;
 use super::fit::{Fit, Fitted};
 use super::provider::Provider;
 use super::reach::{Coverage, Selection, Target};
@@ -8,6 +8,7 @@ use super::rules::{self, Attributes};
 use super::{Answer, World, is_ruling, request_authentication, ztunnel};
 use crate::code::Code;
 use crate::convert::notes::Notes;
+use crate::convert::targets::{self, To};
 use model::security::{Action, AuthorizationPolicy, Rule, WorkloadSelector};
 use model::{FieldPath, Object};
 use serde_json::{Map, Value as Json};
@@ -296,7 +297,7 @@ impl<'r, 'a> Case<'r, 'a> {
 
     /// The fields of the policy with the rules for some of its targets; without any, an ALLOW lets nothing in.
     fn fields(&self, namespace: &str, rules: &[Rule]) -> Map<String, Json> {
-        let mut fields = attach::unscoped_spec(self.object);
+        let mut fields = targets::unscoped_spec(self.object);
         let rules: Vec<Rule> = if namespace == self.object.namespace() {
             rules.to_vec()
         } else {

@@ -3,6 +3,7 @@
 //! A condition that no pattern says exactly is answered by one that says at least as much, or at most as much: see
 //! [`Bound`]. Source: istio/istio:pilot/pkg/security/authz/matcher.
 
+use semantics::authorization::template_fits;
 use semantics::predicate::{PathMatch, ValueMatch};
 
 /// On which side of the truth an answer may lie.
@@ -92,7 +93,7 @@ impl Pattern {
             Self::Exact(value) => text == value,
             Self::Prefix(value) => text.starts_with(value.as_str()),
             Self::Suffix(value) => text.ends_with(value.as_str()),
-            Self::Template(value) => template_holds(value, text),
+            Self::Template(value) => template_fits(value, text),
         }
     }
 
@@ -134,26 +135,6 @@ impl Pattern {
 /// The literal beginning of a template.
 pub(super) fn head(template: &str) -> &str {
     template.split('{').next().unwrap_or_default()
-}
-
-fn template_holds(template: &str, path: &str) -> bool {
-    let mut segments = path.split('/');
-    for piece in template.split('/') {
-        let segment = match (piece, segments.next()) {
-            ("{**}", found) => return found.is_some(),
-            (_, Some(segment)) => segment,
-            (_, None) => return false,
-        };
-        let fits = if piece == "{*}" {
-            !segment.is_empty()
-        } else {
-            piece == segment
-        };
-        if !fits {
-            return false;
-        }
-    }
-    segments.next().is_none()
 }
 
 /// The paths that fulfil a route's condition, as alternatives.

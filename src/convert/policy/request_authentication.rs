@@ -1,10 +1,11 @@
 //! RequestAuthentication: from the pods that a selector selects to the targets that a waypoint serves.
 
-use super::attach::{self, Draft, To};
+use super::attach::Draft;
 use super::reach::{Coverage, Selection, Target};
 use super::{Answer, World, is_copy};
 use crate::code::Code;
 use crate::convert::notes::Notes;
+use crate::convert::targets::{self, To};
 use model::security::RequestAuthentication;
 use model::{FieldPath, Node, Object, Value};
 use std::collections::BTreeMap;
@@ -149,7 +150,7 @@ fn drafts(
     let draft = |namespace: &str, to: Vec<To>| Draft {
         namespace: namespace.to_owned(),
         to,
-        fields: attach::unscoped_spec(object),
+        fields: targets::unscoped_spec(object),
     };
     let widest = !world.context.options.services_only && selection.labels.is_none();
     if widest && selection.namespace.is_none() {

@@ -10,6 +10,7 @@ use model::virtual_service::{CorsPolicy, HttpMatchRequest, RouteDestination, Vir
 use model::{Node, ObjectRef};
 use semantics::http_route;
 use semantics::predicate::{RequestMatch, ValueMatch};
+use semantics::virtual_service::is_for_mesh;
 use std::collections::{BTreeMap, HashMap};
 
 /// When a way is taken.
@@ -350,10 +351,6 @@ fn is_for_all(context: &Context<'_>, object: &Object<VirtualService>, service: &
     let stated = &object.spec.export_to;
     let visible = if stated.is_empty() { default } else { stated };
     object.namespace() == service.namespace() && visible.iter().any(|to| to == "*")
-}
-
-fn is_for_mesh(wanted: &HttpMatchRequest) -> bool {
-    wanted.gateways.is_empty() || wanted.gateways.iter().any(|gateway| gateway == "mesh")
 }
 
 fn port_number(node: &Node) -> Option<u16> {

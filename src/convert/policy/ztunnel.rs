@@ -3,11 +3,12 @@
 //! ztunnel compares trust domains as they are written, does not look at `trustDomains`, and gets no policy whose selector
 //! is empty. Source: istio/istio:pilot/pkg/serviceregistry/ambient/authorization.go, istio/ztunnel:src/rbac.rs.
 
-use super::attach::{self, Draft};
+use super::attach::Draft;
 use super::rules::to_json;
 use crate::code::Code;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
+use crate::convert::targets;
 use model::security::{Action, AuthorizationPolicy, Rule};
 use model::settings::MeshSettings;
 use model::{FieldPath, Object};
@@ -71,7 +72,7 @@ pub fn copy(
             ),
         );
     }
-    let mut fields = attach::unscoped_spec(object);
+    let mut fields = targets::unscoped_spec(object);
     let rules: Vec<Rule> = policy
         .rules
         .iter()

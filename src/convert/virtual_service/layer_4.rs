@@ -133,25 +133,35 @@ impl<'a> From<&'a TlsMatchAttributes> for Condition<'a> {
 }
 
 fn tcp_rules(object: &Object<VirtualService>) -> Vec<Rule<'_>> {
-    let path = FieldPath::spec().key("tcp");
-    let rules = object.spec.tcp.iter().enumerate();
-    rules
-        .map(|(index, rule)| Rule {
-            path: path.index(index),
-            conditions: rule.matches.iter().map(Condition::from).collect(),
-            route: &rule.route,
-        })
-        .collect()
+    let rules = object.spec.tcp.iter();
+    numbered(
+        "tcp",
+        rules.map(|rule| (rule.matches.as_slice(), rule.route.as_slice())),
+    )
 }
 
 fn tls_rules(object: &Object<VirtualService>) -> Vec<Rule<'_>> {
-    let path = FieldPath::spec().key("tls");
-    let rules = object.spec.tls.iter().enumerate();
+    let rules = object.spec.tls.iter();
+    numbered(
+        "tls",
+        rules.map(|rule| (rule.matches.as_slice(), rule.route.as_slice())),
+    )
+}
+
+fn numbered<'a, M: 'a>(
+    key: &str,
+    rules: impl Iterator<Item = (&'a [M], &'a [RouteDestination])>,
+) -> Vec<Rule<'a>>
+where
+    Condition<'a>: From<&'a M>,
+{
+    let path = FieldPath::spec().key(key);
     rules
-        .map(|(index, rule)| Rule {
+        .enumerate()
+        .map(|(index, (matches, route))| Rule {
             path: path.index(index),
-            conditions: rule.matches.iter().map(Condition::from).collect(),
-            route: &rule.route,
+            conditions: matches.iter().map(Condition::from).collect(),
+            route,
         })
         .collect()
 }

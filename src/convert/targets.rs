@@ -1,0 +1,71 @@
+//! Objects of the same kind as an old one, attached to targets instead of selecting pods.
+
+use super::Change;
+use model::{Object, ObjectRef};
+use serde_json::{Map, Value as Json, json};
+
+/// `spec.targetRefs` of all kinds that have them.
+pub const MAX_TARGETS: usize = 16;
+
+/// Fields that say for what an object is; a copy has `targetRefs` in their place.
+const SCOPE: [&str; 3] = ["selector", "targetRef", "targetRefs"];
+
+/// What a copy is attached to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum To {
+    /// A Service of the copy's namespace.
+    Service(String),
+    /// A waypoint of the copy's namespace, with everything behind it.
+    Waypoint(String),
+    /// All waypoints of the mesh; for copies in the root namespace.
+    AllWaypoints,
+}
+
+impl To {
+    fn to_json(&self) -> Json {
+        let (group, kind, name) = match self {
+            Self::Service(name) => ("", "Service", name.as_str()),
+            Self::Waypoint(name) => ("gateway.networking.k8s.io", "Gateway", name.as_str()),
+            Self::AllWaypoints => ("gateway.networking.k8s.io", "GatewayClass", "istio-waypoint"),
+        };
+        json!({ "group": group, "kind": kind, "name": name })
+    }
+}
+
+/// A `spec` that is attached to these targets, with its other fields in their order.
+pub fn attached_spec(to: &[To], fields: &Map<String, Json>) -> Json {
+    let mut spec = Map::new();
+    if !to.is_empty() {
+        spec.insert("targetRefs".into(), to.iter().map(To::to_json).collect());
+    }
+    spec.extend(fields.clone());
+    Json::Object(spec)
+}
+
+/// `spec` as it was written.
+pub fn spec<T>(object: &Object<T>) -> Json {
+    object.raw.get("spec").map_or(Json::Null, Json::from)
+}
+
+/// The fields of an object's `spec`, in their order, without those that say for what it is.
+pub fn unscoped_spec<T>(object: &Object<T>) -> Map<String, Json> {
+    let Json::Object(mut fields) = spec(object) else {
+        return Map::new();
+    };
+    fields.retain(|key, _| !SCOPE.contains(&key.as_str()));
+    fields
+}
+
+/// A new object of the same kind, beside what the old one would read there.
+pub fn of_same_kind<T>(object: &Object<T>, id: ObjectRef, metadata: &Json, new: Json) -> Change {
+    let api_version = object.raw.get("apiVersion").map_or(Json::Null, Json::from);
+    let kind = object.id.kind.name();
+    let wrap =
+        |spec: Json| json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec });
+    Change {
+        from: object.id.clone(),
+        before: Some((&wrap(spec(object))).into()),
+        after: (&wrap(new)).into(),
+        id,
+    }
+}
