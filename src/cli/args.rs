@@ -304,6 +304,9 @@ pub struct ConvertArgs {
     /// What becomes of rules that send requests to subsets
     #[arg(long, value_name = "HOW", default_value = "keep", help_heading = "Output")]
     pub subsets: Subsets,
+    /// Make Gateways and routes of the Gateway API of Istio's Gateways and the VirtualServices for them
+    #[arg(long, help_heading = "Output")]
+    pub ingress: bool,
     /// Where to write.
     #[command(flatten)]
     pub gate: GateArgs,

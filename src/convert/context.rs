@@ -154,6 +154,7 @@ impl<'a> Context<'a> {
                 context.entries.entry(host).or_insert(index);
             }
         }
+        context.index_ours(&mesh.gateways);
         context.index_ours(&mesh.routes);
         context.index_ours(&mesh.authorization_policies);
         context.index_ours(&mesh.request_authentications);

@@ -3,6 +3,7 @@
 
 mod assumed;
 pub(crate) mod context;
+mod ingress;
 mod kinds;
 mod notes;
 pub mod options;
@@ -109,6 +110,7 @@ pub struct Conversion {
 /// The converters, one file each, in the order in which they run; the last one says of all other kinds what
 /// becomes of them.
 const CONVERTERS: &[fn(&Context<'_>, &mut Sink)] = &[
+    ingress::convert_all,
     virtual_service::convert_all,
     virtual_service::existing::check_all,
     policy::convert_all,
@@ -144,6 +146,7 @@ pub fn convert(mesh: &Mesh, options: Options) -> Conversion {
 #[derive(Debug, Default)]
 struct Sink {
     conversion: Conversion,
+    ingress: ingress::Answers,
 }
 
 impl Sink {

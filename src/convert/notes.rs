@@ -46,6 +46,11 @@ impl<'a, T> Notes<'a, T> {
         self.remarks.push(self.finding(code, path, message.into()));
     }
 
+    /// How many things stand in the way.
+    pub fn obstacles(&self) -> usize {
+        self.obstacles.len()
+    }
+
     /// Whether something stands in the way.
     pub fn is_kept(&self) -> bool {
         !self.obstacles.is_empty()

@@ -18,6 +18,8 @@ pub struct Options {
     /// Whether policies are attached to Services only, never to waypoints or their class: a plan binds Service by
     /// Service.
     pub services_only: bool,
+    /// Whether Istio's Gateways become Gateways of the Gateway API, with the routes for them.
+    pub ingress: bool,
 }
 
 /// What becomes of rules that send requests to subsets of a Service.
@@ -49,6 +51,12 @@ impl Options {
         self.istio >= Istio(31) && self.gateway_api.has(Some(5), Some(5))
     }
 
+    /// Whether istiod reads what a Gateway asks of all clients at a port (`spec.tls.frontend`).
+    #[must_use]
+    pub fn has_frontend_validation(&self) -> bool {
+        self.istio >= Istio(31) && self.gateway_api.has(Some(5), Some(5))
+    }
+
     /// What the mesh itself says: the oldest istiod, and the oldest CRD of the Gateway API. Where it says nothing, the
     /// default releases.
     #[must_use]
@@ -62,6 +70,7 @@ impl Options {
             gateway_api: GatewayApi::of(mesh).unwrap_or_default(),
             subsets: Subsets::default(),
             services_only: false,
+            ingress: false,
         }
     }
 }

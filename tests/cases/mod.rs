@@ -46,6 +46,7 @@ impl Case {
         while let Some(flag) = words.next() {
             match flag {
                 "--assume-services" => {}
+                "--ingress" => options.ingress = true,
                 "--istio" => options.istio = words.next().unwrap().parse().unwrap(),
                 "--subsets" => options.subsets = Subsets::from_str(words.next().unwrap(), false).unwrap(),
                 "--gateway-api" => options.gateway_api = words.next().unwrap().parse().unwrap(),

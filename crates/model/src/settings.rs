@@ -3,7 +3,7 @@
 
 use crate::kind::Kind;
 use crate::mesh::Mesh;
-use crate::node::Node;
+use crate::node::{Node, Value};
 use crate::yaml;
 use std::borrow::Cow;
 
@@ -27,6 +27,8 @@ pub struct MeshSettings {
     /// Whether requests without a retry policy of their own get another one than Istio's
     /// (`defaultHttpRetryPolicy`).
     pub has_default_retries: bool,
+    /// Whether gateways believe what proxies in front of them say of a client (`gatewayTopology.numTrustedProxies`).
+    pub trusts_proxies: bool,
 }
 
 impl Default for MeshSettings {
@@ -40,6 +42,7 @@ impl Default for MeshSettings {
             default_virtual_service_export_to: vec!["*".to_owned()],
             extension_providers: Vec::new(),
             has_default_retries: false,
+            trusts_proxies: false,
         }
     }
 }
@@ -99,6 +102,10 @@ impl MeshSettings {
             .is_some_and(|policy| !policy.is_null())
         {
             self.has_default_retries = true;
+        }
+        let trusted = config.at(&["defaultConfig", "gatewayTopology", "numTrustedProxies"]);
+        if trusted.is_some_and(|number| !number.is_null() && number.value != Value::Int(0)) {
+            self.trusts_proxies = true;
         }
         if let Some(providers) = config.get("extensionProviders") {
             self.extension_providers = providers

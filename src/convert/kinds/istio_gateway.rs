@@ -1,4 +1,5 @@
-//! Gateway of Istio: ingress needs no change for ambient mode, but passes waypoints by.
+//! Gateway of Istio: ingress needs no change for ambient mode, but passes waypoints by. What `--ingress` makes of it is
+//! worked out elsewhere.
 
 use super::some_of;
 use crate::code::Code;
@@ -15,19 +16,24 @@ const INGRESS_USE_WAYPOINT: &str = "istio.io/ingress-use-waypoint";
 /// Tells which Services each gateway leads to past their waypoints.
 pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     let behind = services_by_gateway(context);
+    let mut answers = std::mem::take(&mut sink.ingress.gateways).into_iter();
     for object in &context.mesh.istio_gateways {
         let mut notes = Notes::on(object);
+        let answer = answers.next();
+        let is_converted = answer
+            .as_ref()
+            .is_some_and(|answer| answer.disposition == Disposition::Converted);
         if is_ingress(&object.spec)
-            && let Some(message) = message(behind.get(&object.id))
+            && let Some(message) = message(behind.get(&object.id), is_converted)
         {
             notes.tell(Code::GatewayPassesWaypoints, &FieldPath::root(), message);
         }
-        sink.put(
-            object,
-            Disposition::NothingToDo,
-            Vec::new(),
-            notes.into_findings(),
-        );
+        let (disposition, changes, mut findings) = match answer {
+            Some(answer) => (answer.disposition, answer.changes, answer.findings),
+            None => (Disposition::NothingToDo, Vec::new(), Vec::new()),
+        };
+        findings.extend(notes.into_findings());
+        sink.put(object, disposition, changes, findings);
     }
 }
 
@@ -39,14 +45,19 @@ fn is_ingress(gateway: &IstioGateway) -> bool {
         .any(|server| server.0.at(&["tls", "mode"]).and_then(Node::as_str) != Some("AUTO_PASSTHROUGH"))
 }
 
-fn message(behind: Option<&BTreeSet<&ObjectRef>>) -> Option<String> {
+fn message(behind: Option<&BTreeSet<&ObjectRef>>, is_converted: bool) -> Option<String> {
+    let who = if is_converted {
+        "the new Gateway is for the same pods as the old"
+    } else {
+        "the gateway stays as it is"
+    };
     match behind {
         None => Some(format!(
-            "the gateway stays as it is; it sends past the waypoints of Services that lack the label `{INGRESS_USE_WAYPOINT}: \"true\"`"
+            "{who}; it sends past the waypoints of Services that lack the label `{INGRESS_USE_WAYPOINT}: \"true\"`"
         )),
         Some(unlabelled) if unlabelled.is_empty() => None,
         Some(unlabelled) => Some(format!(
-            "the gateway stays as it is and sends past waypoints to {}; policies there do not see its requests unless a Service has the label `{INGRESS_USE_WAYPOINT}: \"true\"`",
+            "{who} and sends past waypoints to {}; policies there do not see its requests unless a Service has the label `{INGRESS_USE_WAYPOINT}: \"true\"`",
             some_of(unlabelled)
         )),
     }

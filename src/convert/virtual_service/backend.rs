@@ -1,5 +1,6 @@
 //! Destinations of a VirtualService as references to Services.
 
+use super::place::Place;
 use super::versions::{self, Version};
 use crate::code::Code;
 use crate::convert::assumed::is_assumed;
@@ -23,13 +24,15 @@ pub struct Backends<'a> {
     pub namespace: &'a str,
     /// The port that the client dialled; 0 if it is not known.
     pub dialled_port: u16,
+    /// Who reads the rules.
+    pub place: Place<'a>,
     /// Takes the subsets that were resolved to Services of their own.
     pub versions: &'a RefCell<BTreeSet<Version>>,
 }
 
 impl Backends<'_> {
-    /// A destination as `backendRef`; `None` if something stood in the way. Other namespaces need no ReferenceGrant: for
-    /// routes in the mesh istiod does not ask for any.
+    /// A destination as `backendRef`; `None` if something stood in the way. For other namespaces istiod asks for a
+    /// ReferenceGrant at gateways only; the caller writes those.
     pub fn resolve(
         &self,
         destination: &Destination,
@@ -40,8 +43,13 @@ impl Backends<'_> {
         if let Some(subset) = subset
             && self.context.options.subsets == Subsets::Keep
         {
+            let reader = if self.place.is_mesh() {
+                "a waypoint"
+            } else {
+                "the gateway"
+            };
             let message = format!(
-                "the subset `{subset}` of `{}` has no form in a route; with its DestinationRule the object works at a waypoint as it is. `--subsets services` makes a Service of it",
+                "the subset `{subset}` of `{}` has no form in a route; with its DestinationRule the object works at {reader} as it is. `--subsets services` makes a Service of it",
                 destination.host
             );
             notes.keep(Code::Subset, &path.key("subset"), message);

@@ -3,6 +3,7 @@
 use super::backend::{self, Backends};
 use super::header_edits::{self, header_filters};
 use super::path_change::PathChange;
+use super::place::Place;
 use super::{cors, mirror, redirect, retries};
 use crate::code::Code;
 use crate::convert::notes::Notes;
@@ -81,7 +82,7 @@ pub fn convert(
     backends: &Backends<'_>,
     notes: &mut VsNotes<'_>,
 ) -> Option<Action> {
-    name_unsupported(rule, path, notes);
+    name_unsupported(rule, backends.place, path, notes);
     let options = backends.context.options;
     let mut action = Action::default();
     if let Some(headers) = &rule.headers {
@@ -92,14 +93,7 @@ pub fn convert(
     }
     match (&rule.redirect, rule.route.is_empty()) {
         (Some(redirect), true) => {
-            let port = backends.dialled_port;
-            action.redirect = Some(redirect::fields(
-                redirect,
-                port,
-                options,
-                &path.key("redirect"),
-                notes,
-            ));
+            action.redirect = Some(redirect::fields(redirect, backends, &path.key("redirect"), notes));
             name_without_effect(rule, path, notes);
         }
         (Some(_), false) => notes.keep(
@@ -149,7 +143,7 @@ fn send_on(
     retries::convert(action, rule, backends.context, path, notes);
 }
 
-fn name_unsupported(rule: &HttpRoute, path: &FieldPath, notes: &mut VsNotes<'_>) {
+fn name_unsupported(rule: &HttpRoute, place: Place<'_>, path: &FieldPath, notes: &mut VsNotes<'_>) {
     if rule.fault.is_some() {
         notes.keep(
             Code::FaultInjection,
@@ -164,7 +158,7 @@ fn name_unsupported(rule: &HttpRoute, path: &FieldPath, notes: &mut VsNotes<'_>)
         let length = text("string")
             .map_or(0, str::len)
             .max(text("bytes").map_or(0, |bytes| bytes.trim_end_matches('=').len() * 3 / 4));
-        if length > 4096 {
+        if length > 4096 && place.is_mesh() {
             let message = format!(
                 "the body has {length} bytes; at a waypoint Envoy refuses the whole configuration beyond 4096"
             );

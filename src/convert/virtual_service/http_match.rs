@@ -1,5 +1,6 @@
 //! The conditions of a VirtualService in the forms that an HTTPRoute has.
 
+use super::place::Place;
 use crate::code::Code;
 use crate::convert::notes::Notes;
 use model::FieldPath;
@@ -44,8 +45,16 @@ impl Match {
 
 /// Says of everything in a match that an HTTPRoute cannot express why it cannot, and gives the conditions in
 /// the forms that it can, one per method where several are listed; `None` if something stood in the way.
-pub fn convert(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut VsNotes<'_>) -> Option<Vec<Match>> {
-    name_unsupported(wanted, path, notes);
+pub fn convert(
+    wanted: &HttpMatchRequest,
+    place: Place<'_>,
+    path: &FieldPath,
+    notes: &mut VsNotes<'_>,
+) -> Option<Vec<Match>> {
+    name_unsupported(wanted, place, path, notes);
+    if !place.is_mesh() && !wanted.without_headers.is_empty() {
+        notes.keep(Code::MatchWithoutHeaders, &path.key("withoutHeaders"), "an HTTPRoute cannot ask for the absence of a header, and at a gateway it is not said by rules in front");
+    }
     let meanings = request_matches(wanted).ok()?;
     let mut converted = Vec::new();
     for meaning in meanings {
@@ -113,7 +122,7 @@ fn fits_absence(unwanted: &ValueMatch) -> bool {
 }
 
 /// Conditions that have no form in an HTTPRoute, each with the reason.
-fn name_unsupported(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut VsNotes<'_>) {
+fn name_unsupported(wanted: &HttpMatchRequest, place: Place<'_>, path: &FieldPath, notes: &mut VsNotes<'_>) {
     if wanted.scheme.is_some() {
         notes.keep(
             Code::MatchScheme,
@@ -125,33 +134,15 @@ fn name_unsupported(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut VsN
         notes.keep(
             Code::MatchAuthority,
             &path.key("authority"),
-            "an HTTPRoute for a Service cannot match the authority: `hostnames` are ignored there",
+            if place.is_mesh() {
+                "an HTTPRoute for a Service cannot match the authority: `hostnames` are ignored there"
+            } else {
+                "a match of an HTTPRoute cannot look at the authority; its `hostnames` are for all of its rules"
+            },
         );
     }
     name_unsupported_method(wanted, path, notes);
-    let by_gateway = !wanted.gateways.is_empty();
-    if by_gateway && (!wanted.source_labels.is_empty() || wanted.source_namespace.is_some()) {
-        notes.tell(
-            Code::ClientNotLookedAt,
-            &path.key("gateways"),
-            "where a match names `mesh` among its gateways, sidecars do not look at the client's labels and namespace; neither does the route, while a waypoint would drop a match with labels",
-        );
-    }
-    if !wanted.source_labels.is_empty() && !by_gateway {
-        notes.keep(
-            Code::MatchSourceLabels,
-            &path.key("sourceLabels"),
-            "a waypoint drops this match, so its requests fall to the next rule: routing by the client's labels has no form in ambient mode",
-        );
-    }
-    if let Some(namespace) = &wanted.source_namespace
-        && !by_gateway
-    {
-        let message = format!(
-            "a waypoint compares `{namespace}` with its own namespace, not with the client's: the rule would hold for every client or for none"
-        );
-        notes.keep(Code::MatchSourceNamespace, &path.key("sourceNamespace"), message);
-    }
+    name_client(wanted, place, path, notes);
     if wanted.stat_prefix.is_some() {
         notes.tell(
             Code::StatisticsName,
@@ -165,6 +156,47 @@ fn name_unsupported(wanted: &HttpMatchRequest, path: &FieldPath, notes: &mut VsN
             &path.key("name"),
             "the name of a match has no form in an HTTPRoute; only statistics and logs change",
         );
+    }
+}
+
+/// Conditions on the client: a waypoint knows no clients, a gateway compares with its own pods.
+fn name_client(wanted: &HttpMatchRequest, place: Place<'_>, path: &FieldPath, notes: &mut VsNotes<'_>) {
+    let by_gateway = !wanted.gateways.is_empty();
+    if by_gateway && (!wanted.source_labels.is_empty() || wanted.source_namespace.is_some()) {
+        notes.tell(
+            Code::ClientNotLookedAt,
+            &path.key("gateways"),
+            if place.is_mesh() {
+                "where a match names `mesh` among its gateways, sidecars do not look at the client's labels and namespace; neither does the route, while a waypoint would drop a match with labels"
+            } else {
+                "where a match names the gateway, labels and namespace are not looked at; neither does the route"
+            },
+        );
+    }
+    if !wanted.source_labels.is_empty() && !by_gateway {
+        notes.keep(
+            Code::MatchSourceLabels,
+            &path.key("sourceLabels"),
+            if place.is_mesh() {
+                "a waypoint drops this match, so its requests fall to the next rule: routing by the client's labels has no form in ambient mode"
+            } else {
+                "a gateway compares the labels with those of its own pods, a route with nothing"
+            },
+        );
+    }
+    if let Some(namespace) = &wanted.source_namespace
+        && !by_gateway
+    {
+        let message = if place.is_mesh() {
+            format!(
+                "a waypoint compares `{namespace}` with its own namespace, not with the client's: the rule would hold for every client or for none"
+            )
+        } else {
+            format!(
+                "a gateway compares `{namespace}` with the namespace of its own pods, a route with nothing"
+            )
+        };
+        notes.keep(Code::MatchSourceNamespace, &path.key("sourceNamespace"), message);
     }
 }
 

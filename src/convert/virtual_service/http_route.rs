@@ -42,11 +42,13 @@ pub fn ties(rules: &[&[Entry]]) -> Ties {
 /// `HTTPRoute.spec.parentRefs`.
 pub const MAX_PARENTS: usize = 32;
 
-/// The routes that hold the rules: one, or several where the API's limits ask for it.
+/// The routes that hold the rules: one, or several where the API's limits ask for it. Host names count for gateways as
+/// parents only.
 pub fn routes(
     context: &Context<'_>,
     object: &Object<VirtualService>,
     parents: &[Json],
+    hostnames: &[String],
     base: &str,
     rules: &[Rule],
 ) -> Vec<Change> {
@@ -88,7 +90,7 @@ pub fn routes(
             };
             let id = context.free_name(object.namespace(), &Kind::HttpRoute, &name, &object.id);
             Change {
-                after: (&route_json(object, &id, parents, &group)).into(),
+                after: (&route_json(object, &id, (parents, hostnames), &group)).into(),
                 id,
                 from: object.id.clone(),
                 before: None,
@@ -97,12 +99,23 @@ pub fn routes(
         .collect()
 }
 
-fn route_json(object: &Object<VirtualService>, id: &ObjectRef, parents: &[Json], rules: &[Rule]) -> Json {
+fn route_json(
+    object: &Object<VirtualService>,
+    id: &ObjectRef,
+    (parents, hostnames): (&[Json], &[String]),
+    rules: &[Rule],
+) -> Json {
+    let mut spec = serde_json::Map::new();
+    spec.insert("parentRefs".into(), json!(parents));
+    if !hostnames.is_empty() {
+        spec.insert("hostnames".into(), json!(hostnames));
+    }
+    spec.insert("rules".into(), rules.iter().map(rule_json).collect());
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": crate::convert::metadata(id, &object.id),
-        "spec": { "parentRefs": parents, "rules": rules.iter().map(rule_json).collect::<Vec<_>>() },
+        "spec": spec,
     })
 }
 

@@ -4,13 +4,12 @@
 use super::backend::Backends;
 use super::hosts::{Remark, When};
 use super::parent::Parent;
+use super::place::Place;
 use crate::code::Code;
 use crate::convert::Change;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
-use model::virtual_service::{
-    L4MatchAttributes, RouteDestination, TlsMatchAttributes, VirtualService, is_for_mesh,
-};
+use model::virtual_service::{L4MatchAttributes, RouteDestination, TlsMatchAttributes, VirtualService};
 use model::{FieldPath, Kind, Object};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -21,8 +20,9 @@ type VsNotes<'a> = Notes<'a, VirtualService>;
 const MAX_BACKENDS: usize = 16;
 
 /// What the conditions of both kinds of rules have in common.
-struct Condition<'a> {
-    sni_hosts: &'a [String],
+pub struct Condition<'a> {
+    /// Server names of TLS.
+    pub sni_hosts: &'a [String],
     subnets: &'a [String],
     port: Option<u16>,
     labels: &'a BTreeMap<String, String>,
@@ -31,10 +31,13 @@ struct Condition<'a> {
 }
 
 /// A rule for TCP or TLS with its place.
-struct Rule<'a> {
-    path: FieldPath,
-    conditions: Vec<Condition<'a>>,
-    route: &'a [RouteDestination],
+pub struct Rule<'a> {
+    /// Its place.
+    pub path: FieldPath,
+    /// Alternatives; empty means every connection.
+    pub conditions: Vec<Condition<'a>>,
+    /// Destinations with their shares.
+    pub route: &'a [RouteDestination],
 }
 
 /// Says of all rules what stands in the way of routes of their kind.
@@ -75,12 +78,29 @@ pub fn check(context: &Context<'_>, object: &Object<VirtualService>, notes: &mut
 }
 
 impl Condition<'_> {
-    fn holds_at(&self, port: u16) -> bool {
-        is_for_mesh(self.gateways) && self.port.is_none_or(|own| own == port)
+    /// Whether it can hold in a place, at a port.
+    pub fn holds_at(&self, place: Place<'_>, port: u16) -> bool {
+        place.selects(self.gateways) && self.port.is_none_or(|own| own == port)
+    }
+
+    /// Says of conditions on clients and subnets, at which a gateway does not look (`l4SingleMatch` in
+    /// istio/istio:pilot/pkg/networking/core/gateway.go), that they never had an effect.
+    pub fn tell_ignored(&self, path: &FieldPath, notes: &mut VsNotes<'_>) {
+        for (key, is_set) in [
+            ("sourceLabels", !self.labels.is_empty()),
+            ("sourceNamespace", self.namespace.is_some()),
+            ("destinationSubnets", !self.subnets.is_empty()),
+        ] {
+            if is_set {
+                let message =
+                    format!("a gateway does not look at `{key}` of connections; neither does the route");
+                notes.tell(Code::NoEffect, &path.key(key), message);
+            }
+        }
     }
 
     fn check(&self, path: &FieldPath, notes: &mut VsNotes<'_>) {
-        if !is_for_mesh(self.gateways) {
+        if !Place::Mesh.selects(self.gateways) {
             return;
         }
         if !self.labels.is_empty() {
@@ -132,7 +152,8 @@ impl<'a> From<&'a TlsMatchAttributes> for Condition<'a> {
     }
 }
 
-fn tcp_rules(object: &Object<VirtualService>) -> Vec<Rule<'_>> {
+/// The rules for TCP.
+pub fn tcp_rules(object: &Object<VirtualService>) -> Vec<Rule<'_>> {
     let rules = object.spec.tcp.iter();
     numbered(
         "tcp",
@@ -140,7 +161,8 @@ fn tcp_rules(object: &Object<VirtualService>) -> Vec<Rule<'_>> {
     )
 }
 
-fn tls_rules(object: &Object<VirtualService>) -> Vec<Rule<'_>> {
+/// The rules for TLS.
+pub fn tls_rules(object: &Object<VirtualService>) -> Vec<Rule<'_>> {
     let rules = object.spec.tls.iter();
     numbered(
         "tls",
@@ -206,13 +228,13 @@ pub fn routes(
             });
         };
         if carries.tcp
-            && let Some(rule) = tcp.iter().find(|rule| rule.holds_at(port))
+            && let Some(rule) = tcp.iter().find(|rule| rule.holds_at(Place::Mesh, port))
         {
             add(Kind::TcpRoute, rule, &[], notes);
         }
         if carries.tls
             && names_match(&tls, port, hosts, notes)
-            && let Some(rule) = tls.iter().find(|rule| rule.holds_at(port))
+            && let Some(rule) = tls.iter().find(|rule| rule.holds_at(Place::Mesh, port))
         {
             add(Kind::TlsRoute, rule, hosts, notes);
         }
@@ -221,9 +243,32 @@ pub fn routes(
 }
 
 impl Rule<'_> {
-    fn holds_at(&self, port: u16) -> bool {
-        self.conditions.is_empty() || self.conditions.iter().any(|condition| condition.holds_at(port))
+    /// Whether it can hold in a place, at a port.
+    pub fn holds_at(&self, place: Place<'_>, port: u16) -> bool {
+        self.conditions.is_empty()
+            || self
+                .conditions
+                .iter()
+                .any(|condition| condition.holds_at(place, port))
     }
+}
+
+/// Whether a rule for TCP takes connections at a port.
+pub fn has_tcp(object: &Object<VirtualService>, place: Place<'_>, port: u16) -> bool {
+    tcp_rules(object).iter().any(|rule| rule.holds_at(place, port))
+}
+
+/// The server names of all rules for TLS at a port; one stands twice if two rules name it.
+pub fn server_names<'o>(
+    object: &'o Object<VirtualService>,
+    place: Place<'_>,
+    port: u16,
+) -> impl Iterator<Item = &'o str> {
+    let conditions = tls_rules(object).into_iter().flat_map(|rule| rule.conditions);
+    let holding = conditions.filter(move |condition| condition.holds_at(place, port));
+    holding
+        .flat_map(|condition| condition.sni_hosts)
+        .map(String::as_str)
 }
 
 /// Whether every server name is the one that a waypoint looks for: a list of one, the host's own name.
@@ -234,7 +279,7 @@ fn names_match(rules: &[Rule<'_>], port: u16, hosts: &[String], notes: &mut VsNo
     for rule in rules {
         for (index, condition) in rule.conditions.iter().enumerate() {
             let fits = matches!((condition.sni_hosts, hosts), ([wanted], [host]) if wanted.eq_ignore_ascii_case(host));
-            if condition.holds_at(port) && !fits {
+            if condition.holds_at(Place::Mesh, port) && !fits {
                 let message = format!(
                     "a waypoint looks for one server name only, and only for the host's own ({}); this rule never holds there",
                     hosts.join(", ")
@@ -248,7 +293,8 @@ fn names_match(rules: &[Rule<'_>], port: u16, hosts: &[String], notes: &mut VsNo
     all
 }
 
-fn backend_refs(rule: &Rule<'_>, backends: &Backends<'_>, notes: &mut VsNotes<'_>) -> Vec<Json> {
+/// The destinations as `backendRefs`.
+pub fn backend_refs(rule: &Rule<'_>, backends: &Backends<'_>, notes: &mut VsNotes<'_>) -> Vec<Json> {
     let path = rule.path.key("route");
     let several = rule.route.len() > 1;
     let weight = |route: &RouteDestination| route.weight.unwrap_or(0);
@@ -297,7 +343,7 @@ pub fn remark_on_tls_ports(object: &Object<VirtualService>, parent: Parent<'_>, 
             || rule
                 .conditions
                 .iter()
-                .any(|c| c.port.is_none() && is_for_mesh(c.gateways))
+                .any(|c| c.port.is_none() && Place::Mesh.selects(c.gateways))
     };
     if let Some(rule) = tcp_rules(object).iter().find(is_open) {
         remarks.push(Remark {

@@ -13,18 +13,19 @@ mod header_edits;
 mod hosts;
 mod http_action;
 mod http_match;
-mod http_route;
-mod layer_4;
+pub mod http_route;
+pub mod layer_4;
 mod mirror;
 mod order;
 mod parent;
 mod path_change;
+pub mod place;
 mod redirect;
 mod retries;
-mod rules;
+pub mod rules;
 mod traffic_policy;
 pub mod versions;
-mod visibility;
+pub mod visibility;
 
 use crate::code::Code;
 use crate::convert::context::Context;
@@ -38,6 +39,7 @@ use http_route::{MAX_PARENTS, Rule, routes};
 use model::virtual_service::VirtualService;
 use model::{FieldPath, Object, ObjectRef};
 use parent::Parent;
+use place::Place;
 use rules::rules_for_port;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -51,12 +53,13 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
         .into_par_iter()
         .map(|index| convert(context, index))
         .collect();
+    let at_gateways = std::mem::take(&mut sink.ingress.rules);
     let dispositions: HashMap<&ObjectRef, Disposition> = objects
         .iter()
         .zip(&converted)
-        .map(|(object, answer)| (&object.id, answer.disposition))
+        .map(|(object, answer)| (&object.id, answer.with(at_gateways.get(&object.id))))
         .collect();
-    let mut used = BTreeSet::new();
+    let mut used = std::mem::take(&mut sink.ingress.versions);
     let mut with_routes = Vec::new();
     for (object, answer) in objects.iter().zip(converted) {
         if object.spec.hosts.is_empty() {
@@ -64,11 +67,12 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
             sink.put(object, disposition, Vec::new(), findings);
             continue;
         }
+        let disposition = answer.with(at_gateways.get(&object.id));
         if answer.disposition == Disposition::Converted {
             used.extend(answer.versions);
             with_routes.push(object);
         }
-        sink.put(object, answer.disposition, answer.changes, answer.findings);
+        sink.put(object, disposition, answer.changes, answer.findings);
     }
     versions::put_all(context, used, sink);
     // Said once of the whole mesh: it is the same of every two hosts.
@@ -127,6 +131,14 @@ struct Answer {
 }
 
 impl Answer {
+    /// With what became of the rules for gateways: these count where there are none for the mesh.
+    fn with(&self, at_gateways: Option<&Disposition>) -> Disposition {
+        match (self.disposition, at_gateways) {
+            (Disposition::NothingToDo, Some(other)) => *other,
+            (own, _) => own,
+        }
+    }
+
     fn nothing(findings: Vec<Finding>) -> Self {
         Self {
             disposition: Disposition::NothingToDo,
@@ -150,6 +162,7 @@ fn convert(context: &Context<'_>, index: Index) -> Answer {
         context,
         namespace: object.namespace(),
         dialled_port: 0,
+        place: Place::Mesh,
         versions: &versions,
     };
     layer_4::check(context, object, &mut notes);
@@ -214,7 +227,9 @@ fn check_object(
     let spec = &object.spec;
     let path = FieldPath::spec();
     crate::convert::check_certainty(context, object, notes);
-    if let Some(gateway) = spec.gateways.iter().find(|gateway| *gateway != "mesh") {
+    // With `--ingress` it is said what becomes of them.
+    let others = spec.gateways.iter().find(|gateway| *gateway != "mesh");
+    if let Some(gateway) = others.filter(|_| !context.options.ingress) {
         let message = format!(
             "the routes are for the mesh; the rules for gateways (`{gateway}`) stay in this object, so it is still needed"
         );
@@ -321,7 +336,7 @@ fn written(
                 .iter()
                 .map(|(parent, port)| parent.reference(*port))
                 .collect();
-            changes.extend(routes(context, object, &parents, &base, rules));
+            changes.extend(routes(context, object, &parents, &[], &base, rules));
         }
     }
     changes

@@ -1,6 +1,6 @@
 //! Redirects of a VirtualService as filters of an HTTPRoute.
 
-use super::backend::is_precise_hostname;
+use super::backend::{Backends, is_precise_hostname};
 use super::http_action::Fields;
 use crate::code::Code;
 use crate::convert::notes::Notes;
@@ -14,8 +14,7 @@ type VsNotes<'a> = Notes<'a, VirtualService>;
 /// The fields of `requestRedirect`, except for a replaced prefix.
 pub fn fields(
     redirect: &HttpRedirect,
-    dialled_port: u16,
-    options: Options,
+    backends: &Backends<'_>,
     path: &FieldPath,
     notes: &mut VsNotes<'_>,
 ) -> Fields {
@@ -64,8 +63,8 @@ pub fn fields(
             json!({ "type": "ReplaceFullPath", "replaceFullPath": uri }),
         );
     }
-    port(redirect, dialled_port, path, &mut fields, notes);
-    status(redirect, options, path, &mut fields, notes);
+    port(redirect, backends, path, &mut fields, notes);
+    status(redirect, backends.context.options, path, &mut fields, notes);
     fields
 }
 
@@ -96,16 +95,17 @@ fn status(
     fields.insert("statusCode".into(), json!(code));
 }
 
-/// An HTTPRoute without port and scheme writes the listener's port into the location, Istio does not. Port
-/// 80 is left out for http, and so says "none".
+/// An HTTPRoute without port and scheme writes the listener's port into the location, Istio does not. The port of the
+/// scheme (80, or 443 where clients speak TLS) is left out, and so says "none".
 fn port(
     redirect: &HttpRedirect,
-    dialled_port: u16,
+    backends: &Backends<'_>,
     path: &FieldPath,
     fields: &mut Fields,
     notes: &mut VsNotes<'_>,
 ) {
     let has_scheme = fields.contains_key("scheme");
+    let dialled_port = backends.dialled_port;
     if let Some(port) = redirect.port {
         fields.insert("port".into(), json!(port.0));
         return;
@@ -113,7 +113,7 @@ fn port(
     match redirect.derive_port.as_deref() {
         None | Some("" | "FROM_PROTOCOL_DEFAULT") if has_scheme => {}
         None | Some("" | "FROM_PROTOCOL_DEFAULT") => {
-            fields.insert("port".into(), json!(80));
+            fields.insert("port".into(), json!(backends.place.default_port()));
         }
         Some("FROM_REQUEST_PORT") if !has_scheme => {}
         // With a scheme, absence means the scheme's own port. The port of the request is the one dialled.

@@ -10,13 +10,13 @@ use super::http_match::{self, Match};
 use super::http_route::{self, Rule};
 use super::order::{self, Arrangement, Entry};
 use super::path_change::{self, PathChange};
+use super::place::Place;
 use crate::code::Code;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
 use model::virtual_service::{HttpMatchRequest, HttpRoute, VirtualService};
 use model::{FieldPath, Object};
 use semantics::predicate::PathMatch;
-use semantics::virtual_service::is_for_mesh;
 
 type VsNotes<'a> = Notes<'a, VirtualService>;
 
@@ -68,8 +68,10 @@ pub fn rules_for_port(
 /// Whether there are rules, and every one is for gateways only: then sidecars act as if there were none.
 pub fn are_for_gateways(context: &Context<'_>, object: &Object<VirtualService>) -> bool {
     let rules = Effective::of(context, object).http;
-    let is_for_gateways =
-        |rule: &HttpRoute| !rule.matches.is_empty() && !rule.matches.iter().any(is_for_mesh);
+    let is_for_gateways = |rule: &HttpRoute| {
+        let matches = &rule.matches;
+        !matches.is_empty() && !matches.iter().any(|wanted| Place::Mesh.selects(&wanted.gateways))
+    };
     !rules.is_empty() && rules.iter().all(|rule| is_for_gateways(&rule.rule))
 }
 
@@ -90,7 +92,8 @@ impl Reading<'_> {
         let matches = self.matches(effective, notes);
         self.names.push(None);
         let port = self.backends.dialled_port;
-        let counts = |wanted: &HttpMatchRequest| is_for_mesh(wanted) && is_for_port(wanted, port);
+        let place = self.backends.place;
+        let counts = |wanted: &HttpMatchRequest| place.selects(&wanted.gateways) && is_for_port(wanted, port);
         if !rule.matches.is_empty() && !rule.matches.iter().any(counts) {
             return false;
         }
@@ -111,7 +114,7 @@ impl Reading<'_> {
         ends
     }
 
-    /// The conditions that count for sidecars at this port, each with the match that it comes from.
+    /// The conditions that count in this place at this port, each with the match that it comes from.
     fn matches<'r>(
         &self,
         effective: &'r EffectiveRule<'_>,
@@ -125,15 +128,18 @@ impl Reading<'_> {
         let mut matches = Vec::new();
         for (index, wanted) in rule.matches.iter().enumerate() {
             let path = path.key("match").index(index);
-            if !is_for_mesh(wanted) {
-                notes.tell(
-                    Code::MatchGateways,
-                    &path.key("gateways"),
-                    "this match is for gateways only: sidecars leave it out, and so does the route",
-                );
+            let place = self.backends.place;
+            if !place.selects(&wanted.gateways) {
+                if place.is_mesh() {
+                    notes.tell(
+                        Code::MatchGateways,
+                        &path.key("gateways"),
+                        "this match is for gateways only: sidecars leave it out, and so does the route",
+                    );
+                }
                 continue;
             }
-            let converted = http_match::convert(wanted, &path, notes);
+            let converted = http_match::convert(wanted, place, &path, notes);
             if is_for_port(wanted, port) {
                 let found = converted.into_iter().flatten();
                 matches.extend(found.map(|matched| (Some(wanted), matched)));
@@ -200,6 +206,7 @@ impl Reading<'_> {
                 notes.keep(Code::OrderNotKept, &place, "istiod sorts the rules of an HTTPRoute by specificity, and the written order cannot be kept within the limits of the API");
                 return None;
             }
+            Ok(Arrangement::Padded) if self.is_by_expression_at_gateway(effective, notes) => return None,
             Ok(Arrangement::Padded) => {
                 notes.tell(Code::OrderByPadding, &place, "paths became regular expressions of falling lengths, so that istiod tries the rules in the written order");
             }
@@ -207,6 +214,26 @@ impl Reading<'_> {
         }
         self.tell_prefixes(effective, &entries, notes);
         Some(self.rules(&entries))
+    }
+
+    /// At a gateway, an order that hangs on the lengths of expressions somebody wrote is left alone.
+    fn is_by_expression_at_gateway(&self, effective: &Effective<'_>, notes: &mut VsNotes<'_>) -> bool {
+        if self.backends.place.is_mesh() {
+            return false;
+        }
+        let mut found = false;
+        for rule in &effective.http {
+            for (index, wanted) in rule.rule.matches.iter().enumerate() {
+                if matches!(&wanted.uri, Some(model::values::StringMatch::Regex(_))) {
+                    found = true;
+                    notes.elsewhere(rule.object);
+                    let path = rule.path.key("match").index(index).key("uri").key("regex");
+                    notes.keep(Code::OrderNotKept, &path, "istiod sorts the rules of an HTTPRoute by specificity, expressions last; at a gateway, rules whose order depends on an expression stay as they are");
+                }
+            }
+        }
+        notes.here();
+        found
     }
 
     fn rules(mut self, entries: &[Entry]) -> Vec<Rule> {

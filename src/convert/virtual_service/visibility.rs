@@ -33,7 +33,7 @@ impl Visibility {
     /// Of every route of the Gateway API in a namespace.
     ///
     /// Source: istio/istio:pilot/pkg/config/kube/gateway/conversion.go; a route has no `exportTo` of its own.
-    fn of_routes_in(namespace: &str, settings: &MeshSettings) -> Self {
+    pub fn of_routes_in(namespace: &str, settings: &MeshSettings) -> Self {
         Self::read(&settings.default_virtual_service_export_to, namespace)
     }
 
@@ -59,7 +59,8 @@ impl Visibility {
         }
     }
 
-    fn reaches(&self, namespace: &str) -> bool {
+    /// Whether clients of a namespace see it.
+    pub fn reaches(&self, namespace: &str) -> bool {
         match self {
             Self::Everyone => true,
             Self::Namespaces(names) => names.contains(namespace),

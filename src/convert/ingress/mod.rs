@@ -1,0 +1,459 @@
+//! Istio's Gateway and the VirtualServices for it, as Gateway and routes of the Gateway API (`--ingress`).
+//!
+//! A Gateway is converted with all VirtualServices that it reads, or not at all: the same address serves them.
+
+mod claims;
+mod connections;
+mod hosts;
+mod https_redirect;
+mod listeners;
+mod pods;
+mod references;
+mod routes;
+mod servers;
+mod site;
+mod tls;
+
+use super::context::Context;
+use super::notes::Notes;
+use super::virtual_service::place::gateway_name;
+use super::virtual_service::versions::Version;
+use super::{Change, Disposition, Sink};
+use crate::code::Code;
+use crate::finding::Finding;
+use claims::{Claim, Taken};
+use listeners::Listener;
+use model::traffic::{IstioGateway, Service};
+use model::virtual_service::VirtualService;
+use model::{FieldPath, Object, ObjectRef};
+use servers::Server;
+use site::Site;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What the conversion of gateways leaves to other converters.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// What becomes of each Gateway of the mesh, in its order; none without `--ingress`.
+    pub gateways: Vec<Answer>,
+    /// What becomes of VirtualServices at their gateways.
+    pub rules: HashMap<ObjectRef, Disposition>,
+    /// Subsets that routes at gateways use.
+    pub versions: BTreeSet<Version>,
+}
+
+/// What becomes of a Gateway.
+#[derive(Debug)]
+pub struct Answer {
+    /// Converted or kept.
+    pub disposition: Disposition,
+    /// The new Gateway, and what belongs to it.
+    pub changes: Vec<Change>,
+    /// What there is to say.
+    pub findings: Vec<Finding>,
+}
+
+/// A Gateway with everything that is bound to it.
+struct Reading<'a> {
+    object: &'a Object<IstioGateway>,
+    notes: Notes<'a, IstioGateway>,
+    name: String,
+    servers: Vec<Server>,
+    listeners: Vec<Listener>,
+    service: Option<&'a Object<Service>>,
+    bound: Vec<Bound<'a>>,
+    /// The new Gateway, the redirect, the grants.
+    changes: Vec<Change>,
+}
+
+/// A VirtualService at one gateway.
+struct Bound<'a> {
+    object: &'a Object<VirtualService>,
+    notes: Notes<'a, VirtualService>,
+    claim: Claim,
+    taken: BTreeSet<Taken>,
+    /// Whether the gateway reads it.
+    is_read: bool,
+    changes: Vec<Change>,
+    versions: BTreeSet<Version>,
+}
+
+/// Converts all Gateways with what is bound to them, if that is asked for.
+pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
+    if !context.options.ingress {
+        return;
+    }
+    let mut readings: Vec<Reading<'_>> = context
+        .mesh
+        .istio_gateways
+        .iter()
+        .map(|object| Reading::of(context, object))
+        .collect();
+    bind(context, &mut readings);
+    for reading in &mut readings {
+        reading.convert(context);
+    }
+    keep_shared_hosts(context, &mut readings);
+    keep_names_that_meet(context, &mut readings);
+    for reading in &mut readings {
+        reading.keep_together();
+    }
+    answer(context, readings, sink);
+}
+
+impl<'a> Reading<'a> {
+    fn of(context: &Context<'a>, object: &'a Object<IstioGateway>) -> Self {
+        let mut notes = Notes::on(object);
+        super::check_certainty(context, object, &mut notes);
+        let servers = servers::read(object, &mut notes);
+        let listeners = listeners::of(object, &servers, &mut notes);
+        let service = pods::service(context, object, &servers, &mut notes);
+        if let Some(service) = service {
+            pods::check_others(context, object, service, &mut notes);
+        }
+        Self {
+            object,
+            notes,
+            name: format!("{}/{}", object.namespace(), object.name()),
+            servers,
+            listeners,
+            service,
+            bound: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Makes everything; what stands in the way is in the notes of each object.
+    fn convert(&mut self, context: &Context<'a>) {
+        if self.bound.is_empty() && self.servers.iter().any(needs_rules) {
+            self.notes.keep(
+                Code::IngressWithoutRules,
+                &FieldPath::root(),
+                "no VirtualService of the input is bound to it, and a Gateway without routes answers 404",
+            );
+        }
+        let Some(service) = self.service else {
+            // Without its place nothing can be made; the rules are not looked at.
+            return;
+        };
+        let site = Site::new(context, self.object, service, &self.listeners);
+        for bound in self.bound.iter_mut().filter(|bound| bound.is_read) {
+            bound.convert(&site);
+        }
+        let terminating = self
+            .listeners
+            .iter()
+            .filter_map(|listener| Some((listener.port, listener.serves.terminate()?)));
+        let frontend = tls::frontend(terminating, context.options, &mut self.notes);
+        for server in &self.servers {
+            if let Some(terminate) = server.serves.terminate() {
+                terminate.tell_options(&mut self.notes);
+            }
+        }
+        if self
+            .servers
+            .iter()
+            .any(|server| server.serves == servers::Serves::Tcp)
+            && !context.options.has_tcp_routes()
+        {
+            let message = format!(
+                "a server for TCP needs TCPRoutes, which istiod reads from Istio 1.31 and Gateway API 1.6 on; this is for Istio {} and Gateway API {}",
+                context.options.istio, context.options.gateway_api
+            );
+            self.notes
+                .keep(Code::IngressServer, &FieldPath::spec().key("servers"), message);
+        }
+        let read = self.bound.iter().filter(|bound| bound.is_read);
+        let claims = read.clone().map(|bound| &bound.claim);
+        let mut changes = vec![site.gateway(frontend)];
+        changes.extend(https_redirect::routes(&site, claims, &mut self.notes));
+        let routes: Vec<Change> = read.flat_map(|bound| bound.changes.iter().cloned()).collect();
+        let grants = references::grants(&site, &routes);
+        for grant in &grants {
+            let message = format!(
+                "{} lets routes of this Gateway lead to Services of another namespace, which a gateway is not allowed to without",
+                grant.id
+            );
+            self.notes
+                .tell(Code::IngressGrant, &FieldPath::spec().key("servers"), message);
+        }
+        changes.extend(grants);
+        let message = format!(
+            "{} is for the same pods, by the name of {} as its address, so no load balancer and no address is made. While this object is there, it goes first: of two servers with TLS for one host Istio takes the older, and rules for plain HTTP are tried in the order of age. Delete it when the new one is programmed and its routes are accepted; until then the new one has no say for TLS",
+            site.id, service.id
+        );
+        self.notes
+            .tell(Code::IngressBesideTheOld, &FieldPath::root(), message);
+        self.changes = changes;
+    }
+
+    /// Keeps everything where one part is kept, and says which.
+    fn keep_together(&mut self) {
+        let kept: Vec<String> = self
+            .bound
+            .iter()
+            .filter(|bound| bound.notes.is_kept())
+            .map(|bound| bound.object.id.to_string())
+            .collect();
+        if let Some(first) = kept.first() {
+            let others = match kept.len() {
+                1 => String::new(),
+                many => format!(" and {} more", many - 1),
+            };
+            let message = format!(
+                "{first}{others} cannot be converted, and one address serves all that is bound to this gateway"
+            );
+            self.notes
+                .keep(Code::IngressTogether, &FieldPath::root(), message);
+        }
+        if !self.notes.is_kept() {
+            return;
+        }
+        let gateway = &self.object.id;
+        for bound in self
+            .bound
+            .iter_mut()
+            .filter(|bound| bound.is_read && !bound.notes.is_kept())
+        {
+            let message = match kept.first() {
+                Some(other) => format!(
+                    "its rules for {gateway} stay, because {other} cannot be converted and one address serves both"
+                ),
+                None => format!("its rules for {gateway} stay, because that one does"),
+            };
+            bound
+                .notes
+                .keep(Code::IngressTogether, &FieldPath::spec().key("gateways"), message);
+        }
+    }
+}
+
+/// Whether a server does nothing without a VirtualService.
+fn needs_rules(server: &Server) -> bool {
+    server.serves != (servers::Serves::Http { redirect: true })
+}
+
+/// Finds the VirtualServices that each gateway reads.
+fn bind<'a>(context: &Context<'a>, readings: &mut [Reading<'a>]) {
+    let mesh = context.mesh;
+    for object in mesh
+        .virtual_services
+        .iter()
+        .filter(|object| !object.spec.hosts.is_empty())
+    {
+        let named = claims::gateways(object);
+        for reading in readings
+            .iter_mut()
+            .filter(|reading| named.contains(&reading.name))
+        {
+            let mut bound = Bound {
+                object,
+                notes: Notes::on(object),
+                claim: claims::of(context, object, &reading.listeners),
+                taken: BTreeSet::new(),
+                is_read: true,
+                changes: Vec::new(),
+                versions: BTreeSet::new(),
+            };
+            bound.check(context, reading);
+            reading.bound.push(bound);
+        }
+    }
+}
+
+impl<'a> Bound<'a> {
+    fn check(&mut self, context: &Context<'a>, reading: &Reading<'a>) {
+        let object = self.object;
+        let pods = reading
+            .service
+            .map_or(reading.object.namespace(), Object::namespace);
+        self.is_read = claims::is_seen(context, object, pods, &mut self.notes);
+        if self.is_read && self.claim.is_empty() && self.claim.hidden.is_empty() {
+            let message = format!(
+                "no server of {} is for one of the hosts and this namespace, so the object has no effect there",
+                reading.object.id
+            );
+            self.notes
+                .tell(Code::IngressNotBound, &FieldPath::spec().key("hosts"), message);
+            self.is_read = false;
+        }
+        if !self.is_read {
+            self.claim = Claim::default();
+            return;
+        }
+        super::check_certainty(context, object, &mut self.notes);
+        if let Some(editor) = context.automation.editor_of(object) {
+            let message = format!(
+                "{editor} changes the object while it runs; a route made of it would stay as it is now"
+            );
+            self.notes
+                .keep(Code::EditedByAutomation, &FieldPath::root(), message);
+        }
+        for listener in &reading.listeners {
+            let place = Site::place(&reading.name, object, listener);
+            self.taken
+                .extend(claims::taken(object, &self.claim, &reading.listeners, place));
+        }
+    }
+
+    fn convert(&mut self, site: &Site<'_>) {
+        let versions = RefCell::default();
+        let (object, claim, notes) = (self.object, &self.claim, &mut self.notes);
+        let mut changes = routes::convert(site, object, claim, &versions, notes);
+        changes.extend(connections::convert(site, object, claim, &versions, notes));
+        if !changes.is_empty() && object.spec.gateways.iter().any(|name| name == "mesh") {
+            let message = format!(
+                "the rules for {} are in routes of their own; those for the mesh are converted by themselves",
+                site.gateway.id
+            );
+            notes.tell(
+                Code::IngressBesideTheMesh,
+                &FieldPath::spec().key("gateways"),
+                message,
+            );
+        }
+        self.changes = changes;
+        self.versions = versions.into_inner();
+    }
+}
+
+/// Keeps objects that share a host at the same pods: Istio tries the rules of old objects one after the other by age, and
+/// those of routes by how specific they are.
+fn keep_shared_hosts(context: &Context<'_>, readings: &mut [Reading<'_>]) {
+    let mesh = context.mesh;
+    let mut found: Vec<(usize, usize, String)> = Vec::new();
+    for (at, reading) in readings.iter().enumerate() {
+        for (place, bound) in reading.bound.iter().enumerate() {
+            for (other_at, other) in readings.iter().enumerate() {
+                if other_at != at && !pods::may_share(mesh, reading.object, other.object) {
+                    continue;
+                }
+                for rival in &other.bound {
+                    if rival.object.id == bound.object.id {
+                        continue;
+                    }
+                    if let Some(both) = bound.taken.intersection(&rival.taken).next() {
+                        let message = format!(
+                            "{} has rules for {}, too; Istio tries those of both by age, and routes by how specific they are",
+                            rival.object.id,
+                            both.shown()
+                        );
+                        found.push((at, place, message));
+                    }
+                }
+            }
+        }
+    }
+    for (at, place, message) in found {
+        if let Some(bound) = readings
+            .get_mut(at)
+            .and_then(|reading| reading.bound.get_mut(place))
+        {
+            let path = FieldPath::spec().key("hosts");
+            bound.notes.keep(Code::IngressHostShared, &path, message);
+        }
+    }
+}
+
+/// Keeps Gateways of whose new objects two would be called the same, or as routes for the mesh could be.
+fn keep_names_that_meet(context: &Context<'_>, readings: &mut [Reading<'_>]) {
+    let mut owners: BTreeMap<ObjectRef, BTreeSet<usize>> = BTreeMap::new();
+    let mut counts: BTreeMap<ObjectRef, usize> = BTreeMap::new();
+    for (at, reading) in readings.iter().enumerate() {
+        let changes = reading.bound.iter().flat_map(|bound| &bound.changes);
+        for change in changes.chain(&reading.changes) {
+            owners.entry(change.id.clone()).or_default().insert(at);
+            *counts.entry(change.id.clone()).or_default() += 1;
+        }
+    }
+    for (id, owners) in owners {
+        let may_be_of_mesh = context.mesh.virtual_services.iter().any(|object| {
+            let rest = id.name.strip_prefix(object.name());
+            object.id.namespace == id.namespace
+                && object.spec.applies_to_mesh()
+                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+                && (object.name().contains("-at-") || object.name().ends_with("-to-https"))
+        });
+        if counts.get(&id).copied().unwrap_or_default() < 2 && id.name.len() <= 253 && !may_be_of_mesh {
+            continue;
+        }
+        for at in owners {
+            let message = format!("a new object would be called {id}, which another may be, or is too long");
+            if let Some(reading) = readings.get_mut(at) {
+                reading
+                    .notes
+                    .keep(Code::IngressNameTaken, &FieldPath::root(), message);
+            }
+        }
+    }
+}
+
+/// Hands out what became of Gateways and VirtualServices.
+fn answer(context: &Context<'_>, readings: Vec<Reading<'_>>, sink: &mut Sink) {
+    let mut answers = Answers::default();
+    let mut said: Vec<Finding> = Vec::new();
+    for reading in readings {
+        let is_kept = reading.notes.is_kept();
+        let disposition = if is_kept {
+            Disposition::Kept
+        } else {
+            Disposition::Converted
+        };
+        for bound in reading.bound {
+            if bound.is_read {
+                let known = answers
+                    .rules
+                    .entry(bound.object.id.clone())
+                    .or_insert(disposition);
+                *known = (*known).max(disposition);
+            }
+            said.extend(with_advice(bound.notes.into_findings(), is_kept));
+            if !is_kept {
+                answers.versions.extend(bound.versions);
+                sink.conversion.changes.extend(bound.changes);
+            }
+        }
+        answers.gateways.push(Answer {
+            disposition,
+            changes: if is_kept { Vec::new() } else { reading.changes },
+            findings: reading.notes.into_findings(),
+        });
+    }
+    said.extend(unknown_gateways(context));
+    sink.conversion.findings.extend(super::without_repetitions(said));
+    sink.ingress = answers;
+}
+
+/// The advice of a message is for waypoints; at a gateway there is nothing to do.
+fn with_advice(mut findings: Vec<Finding>, is_kept: bool) -> Vec<Finding> {
+    for finding in findings.iter_mut().filter(|_| is_kept) {
+        if !finding.code.starts_with("MM35") {
+            finding.fix = "nothing: the gateway reads the old objects as before; to convert them, take out what has no form, or move it to a VirtualService of another gateway".into();
+        }
+    }
+    findings
+}
+
+/// Says of objects that name a gateway which the input does not hold that nothing is known of it.
+fn unknown_gateways(context: &Context<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let known: BTreeSet<String> = context
+        .mesh
+        .istio_gateways
+        .iter()
+        .map(|object| format!("{}/{}", object.namespace(), object.name()))
+        .collect();
+    for object in &context.mesh.virtual_services {
+        let mut notes = Notes::on(object);
+        for (index, written) in object.spec.gateways.iter().enumerate() {
+            let name = gateway_name(written, object.namespace());
+            if written != "mesh" && !object.spec.hosts.is_empty() && !known.contains(&name) {
+                let message = format!("the input holds no Gateway {name}; its rules there stay");
+                let path = FieldPath::spec().key("gateways").index(index);
+                notes.tell(Code::IngressNotBound, &path, message);
+            }
+        }
+        findings.extend(notes.into_findings());
+    }
+    findings
+}
