@@ -88,6 +88,7 @@ Register-ArgumentCompleter -Native -CommandName 'mesh-migrate' -ScriptBlock {
             [CompletionResult]::new('--in-place', '--in-place', [CompletionResultType]::ParameterName, 'Write the new objects into the files, each beside the one that it was made from; all other bytes stay')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Write nothing, and end with exit code 1 if --in-place would change a file')
             [CompletionResult]::new('--assume-services', '--assume-services', [CompletionResultType]::ParameterName, 'Take Services that rules name and files do not hold to exist')
+            [CompletionResult]::new('--ingress', '--ingress', [CompletionResultType]::ParameterName, 'Make Gateways and routes of the Gateway API of Istio''s Gateways and the VirtualServices for them')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Only what is wrong, and the closing line')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Only what is wrong, and the closing line')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Also rules that passed or were not checked, and all of long lists')

@@ -83,6 +83,7 @@ set edit:completion:arg-completer[mesh-migrate] = {|@words|
             cand --in-place 'Write the new objects into the files, each beside the one that it was made from; all other bytes stay'
             cand --check 'Write nothing, and end with exit code 1 if --in-place would change a file'
             cand --assume-services 'Take Services that rules name and files do not hold to exist'
+            cand --ingress 'Make Gateways and routes of the Gateway API of Istio''s Gateways and the VirtualServices for them'
             cand -q 'Only what is wrong, and the closing line'
             cand --quiet 'Only what is wrong, and the closing line'
             cand -v 'Also rules that passed or were not checked, and all of long lists'

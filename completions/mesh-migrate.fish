@@ -84,6 +84,7 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l dr
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l in-place -d 'Write the new objects into the files, each beside the one that it was made from; all other bytes stay'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l check -d 'Write nothing, and end with exit code 1 if --in-place would change a file'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l assume-services -d 'Take Services that rules name and files do not hold to exist'
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l ingress -d 'Make Gateways and routes of the Gateway API of Istio\'s Gateways and the VirtualServices for them'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s q -l quiet -d 'Only what is wrong, and the closing line'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s v -l verbose -d 'Also rules that passed or were not checked, and all of long lists'
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l no-progress -d 'Do not show what is being done'

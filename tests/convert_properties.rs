@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 
+#[path = "convert_properties/ingress.rs"]
+mod ingress;
 #[path = "convert_properties/routes.rs"]
 mod routes;
 

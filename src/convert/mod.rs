@@ -126,6 +126,10 @@ pub fn convert(mesh: &Mesh, options: Options) -> Conversion {
         converter(&context, &mut sink);
     }
     let mut conversion = sink.conversion;
+    if options.ingress {
+        // What stands in the way in the mesh does so at a gateway, too.
+        conversion.findings = without_repetitions(conversion.findings);
+    }
     let unchanged = &mut conversion.unchanged;
     conversion.changes.retain(|change| {
         let exists = context.exists(change);

@@ -23,7 +23,7 @@ pub struct Claim {
     /// Listeners for TCP whose hosts select it.
     pub tcp: BTreeSet<usize>,
     /// Host names that a listener which does not take this namespace has for itself.
-    pub hidden: Vec<(usize, String)>,
+    pub hidden: BTreeSet<String>,
 }
 
 impl Claim {
@@ -73,7 +73,7 @@ pub fn of(context: &Context<'_>, object: &Object<VirtualService>, listeners: &[L
             if closer.peek().is_none() {
                 claim.hosts.entry(index).or_default().insert(meeting.to_owned());
             } else if !closer.any(|other| other.namespaces.admit(namespace)) {
-                claim.hidden.push((index, meeting.to_owned()));
+                claim.hidden.insert(meeting.to_owned());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::claims::Claim;
 use super::hosts::Namespaces;
-use super::pods;
+use super::pods::Pods;
 use super::servers::Serves;
 use super::site::{MAX_HOSTNAMES, MAX_PARENTS, Site};
 use crate::code::Code;
@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 /// VirtualService is for it or not; with one, Istio redirects only hosts of VirtualServices.
 pub fn routes<'c>(
     site: &Site<'_>,
+    pods: &Pods<'_>,
     claims: impl Iterator<Item = &'c Claim> + Clone,
     notes: &mut Notes<'_, IstioGateway>,
 ) -> Vec<Change> {
@@ -28,7 +29,7 @@ pub fn routes<'c>(
             continue;
         }
         let place = listener.path.key("tls").key("httpsRedirect");
-        if pods::trusts_a_proxy(site.context, site.gateway) {
+        if pods.trust_a_proxy(&site.context.mesh.settings) {
             notes.keep(Code::IngressRedirectBehindProxy, &place, "a proxy in front says which requests came by HTTPS (numTrustedProxies), and the old redirect lets these pass; a route would send them in circles");
         }
         notes.tell(Code::IngressRedirect, &place, "the redirect becomes a route for every request of the listener, with status 301; a port that a client put into Host is no longer in the new address");

@@ -3,10 +3,11 @@
 use super::hosts::{self, Namespaces};
 use super::servers::{Server, Serves};
 use crate::code::Code;
+use crate::convert::context::Context;
 use crate::convert::notes::Notes;
 use crate::convert::virtual_service::backend::is_precise_hostname;
 use model::traffic::IstioGateway;
-use model::{FieldPath, Object};
+use model::{FieldPath, Kind, Object};
 use serde_json::{Map, Value as Json, json};
 
 type GatewayNotes<'a> = Notes<'a, IstioGateway>;
@@ -136,13 +137,7 @@ fn check(listeners: &[Listener], notes: &mut GatewayNotes<'_>) {
                 .iter()
                 .filter(|other| other.port == listener.port)
         };
-        let clashes = earlier().find(|other| {
-            let alike = match (&listener.serves, &other.serves) {
-                (Serves::Http { .. }, Serves::Http { .. }) => true,
-                (a, b) => a.is_tls() && b.is_tls(),
-            };
-            !alike || other.host == listener.host
-        });
+        let clashes = earlier().find(|other| !listener.speaks_like(other) || other.host == listener.host);
         if let Some(other) = clashes {
             let message = format!(
                 "this server and another at port {} ({}) are for the same host or speak differently, which listeners of one Gateway cannot",
@@ -175,7 +170,48 @@ fn tell_split(listeners: &[Listener], notes: &mut GatewayNotes<'_>) {
     }
 }
 
+/// istiod sees that an old server and a listener are for the same host by the namespaces that both name; of a selector
+/// that fits none it makes another text, and then Envoy gets two filter chains for one server name, and refuses both.
+pub fn check_namespaces(context: &Context<'_>, listeners: &[Listener], notes: &mut GatewayNotes<'_>) {
+    for listener in listeners.iter().filter(|listener| listener.serves.is_tls()) {
+        let Namespaces::Only(names) = &listener.namespaces else {
+            continue;
+        };
+        let mut ids = context.mesh.ids();
+        let is_known = ids.any(|id| {
+            let of_object = id.namespace.as_deref().is_some_and(|own| names.contains(own));
+            of_object || (id.kind == Kind::Namespace && names.contains(&*id.name))
+        });
+        if !is_known {
+            let message = format!(
+                "`{}` is for namespaces of which the input holds nothing; if there are none, its listener and the old server cannot be beside each other",
+                listener.host
+            );
+            notes.keep(Code::IngressHost, &listener.path.key("hosts"), message);
+        }
+    }
+}
+
 impl Listener {
+    /// Whether both can be open at one port.
+    fn speaks_like(&self, other: &Self) -> bool {
+        match (&self.serves, &other.serves) {
+            (Serves::Http { .. }, Serves::Http { .. }) => true,
+            (a, b) => a.is_tls() && b.is_tls(),
+        }
+    }
+
+    /// Whether a listener of another Gateway for the same pods and port takes something from this one. Servers for plain
+    /// HTTP are joined, which makes a difference where one of them redirects.
+    pub fn clashes_with(&self, other: &Self) -> bool {
+        let redirects = |listener: &Self| listener.serves == Serves::Http { redirect: true };
+        let is_joined = matches!(
+            (&self.serves, &other.serves),
+            (Serves::Http { .. }, Serves::Http { .. })
+        ) && redirects(self) == redirects(other);
+        !self.speaks_like(other) || (self.host == other.host && !is_joined)
+    }
+
     /// As it stands in a Gateway in `own`.
     pub fn to_json(&self, own: &str) -> Json {
         let mut fields = Map::new();

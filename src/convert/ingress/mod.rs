@@ -26,6 +26,7 @@ use listeners::Listener;
 use model::traffic::{IstioGateway, Service};
 use model::virtual_service::VirtualService;
 use model::{FieldPath, Object, ObjectRef};
+use pods::Pods;
 use servers::Server;
 use site::Site;
 use std::cell::RefCell;
@@ -60,6 +61,7 @@ struct Reading<'a> {
     name: String,
     servers: Vec<Server>,
     listeners: Vec<Listener>,
+    pods: Pods<'a>,
     service: Option<&'a Object<Service>>,
     bound: Vec<Bound<'a>>,
     /// The new Gateway, the redirect, the grants.
@@ -93,7 +95,8 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     for reading in &mut readings {
         reading.convert(context);
     }
-    keep_shared_hosts(context, &mut readings);
+    keep_shared_hosts(&mut readings);
+    keep_servers_that_clash(&mut readings);
     keep_names_that_meet(context, &mut readings);
     for reading in &mut readings {
         reading.keep_together();
@@ -107,16 +110,19 @@ impl<'a> Reading<'a> {
         super::check_certainty(context, object, &mut notes);
         let servers = servers::read(object, &mut notes);
         let listeners = listeners::of(object, &servers, &mut notes);
-        let service = pods::service(context, object, &servers, &mut notes);
+        let pods = Pods::of(context.mesh, object);
+        let service = pods.service(&servers, &mut notes);
         if let Some(service) = service {
-            pods::check_others(context, object, service, &mut notes);
+            pods.check_others(context, service, &mut notes);
         }
+        listeners::check_namespaces(context, &listeners, &mut notes);
         Self {
             object,
             notes,
             name: format!("{}/{}", object.namespace(), object.name()),
             servers,
             listeners,
+            pods,
             service,
             bound: Vec::new(),
             changes: Vec::new(),
@@ -130,6 +136,13 @@ impl<'a> Reading<'a> {
                 Code::IngressWithoutRules,
                 &FieldPath::root(),
                 "no VirtualService of the input is bound to it, and a Gateway without routes answers 404",
+            );
+        }
+        if self.listeners.is_empty() {
+            self.notes.keep(
+                Code::IngressServer,
+                &FieldPath::spec().key("servers"),
+                "no server of it can become a listener",
             );
         }
         let Some(service) = self.service else {
@@ -166,7 +179,7 @@ impl<'a> Reading<'a> {
         let read = self.bound.iter().filter(|bound| bound.is_read);
         let claims = read.clone().map(|bound| &bound.claim);
         let mut changes = vec![site.gateway(frontend)];
-        changes.extend(https_redirect::routes(&site, claims, &mut self.notes));
+        changes.extend(https_redirect::routes(&site, &self.pods, claims, &mut self.notes));
         let routes: Vec<Change> = read.flat_map(|bound| bound.changes.iter().cloned()).collect();
         let grants = references::grants(&site, &routes);
         for grant in &grants {
@@ -268,7 +281,9 @@ impl<'a> Bound<'a> {
             .service
             .map_or(reading.object.namespace(), Object::namespace);
         self.is_read = claims::is_seen(context, object, pods, &mut self.notes);
-        if self.is_read && self.claim.is_empty() && self.claim.hidden.is_empty() {
+        // Of a gateway with servers that cannot be read it is not known what it reads.
+        let is_for_none = self.claim.is_empty() && self.claim.hidden.is_empty();
+        if self.is_read && is_for_none && !reading.notes.is_kept() {
             let message = format!(
                 "no server of {} is for one of the hosts and this namespace, so the object has no effect there",
                 reading.object.id
@@ -282,6 +297,14 @@ impl<'a> Bound<'a> {
             return;
         }
         super::check_certainty(context, object, &mut self.notes);
+        for host in &self.claim.hidden {
+            let message = format!(
+                "`{host}` is for this object by a wider host of {}, and a closer one takes no objects of this namespace; of listeners only the closest counts",
+                reading.object.id
+            );
+            self.notes
+                .keep(Code::IngressHost, &FieldPath::spec().key("hosts"), message);
+        }
         if let Some(editor) = context.automation.editor_of(object) {
             let message = format!(
                 "{editor} changes the object while it runs; a route made of it would stay as it is now"
@@ -319,28 +342,30 @@ impl<'a> Bound<'a> {
 
 /// Keeps objects that share a host at the same pods: Istio tries the rules of old objects one after the other by age, and
 /// those of routes by how specific they are.
-fn keep_shared_hosts(context: &Context<'_>, readings: &mut [Reading<'_>]) {
-    let mesh = context.mesh;
-    let mut found: Vec<(usize, usize, String)> = Vec::new();
+fn keep_shared_hosts(readings: &mut [Reading<'_>]) {
+    let mut owners: BTreeMap<&Taken, Vec<(usize, usize)>> = BTreeMap::new();
     for (at, reading) in readings.iter().enumerate() {
         for (place, bound) in reading.bound.iter().enumerate() {
-            for (other_at, other) in readings.iter().enumerate() {
-                if other_at != at && !pods::may_share(mesh, reading.object, other.object) {
-                    continue;
-                }
-                for rival in &other.bound {
-                    if rival.object.id == bound.object.id {
-                        continue;
-                    }
-                    if let Some(both) = bound.taken.intersection(&rival.taken).next() {
-                        let message = format!(
-                            "{} has rules for {}, too; Istio tries those of both by age, and routes by how specific they are",
-                            rival.object.id,
-                            both.shown()
-                        );
-                        found.push((at, place, message));
-                    }
-                }
+            for taken in &bound.taken {
+                owners.entry(taken).or_default().push((at, place));
+            }
+        }
+    }
+    let mut found: Vec<(usize, usize, String)> = Vec::new();
+    for (taken, owners) in owners {
+        for (at, place) in &owners {
+            let rival = owners.iter().find_map(|(other_at, other_place)| {
+                let (own, other) = (readings.get(*at)?, readings.get(*other_at)?);
+                let meets = at == other_at || own.pods.may_share(&other.object.spec.selector);
+                let rival = &other.bound.get(*other_place)?.object.id;
+                (meets && *rival != own.bound.get(*place)?.object.id).then_some(rival)
+            });
+            if let Some(rival) = rival {
+                let message = format!(
+                    "{rival} has rules for {}, too; Istio tries those of both by age, and routes by how specific they are",
+                    taken.shown()
+                );
+                found.push((*at, *place, message));
             }
         }
     }
@@ -351,6 +376,44 @@ fn keep_shared_hosts(context: &Context<'_>, readings: &mut [Reading<'_>]) {
         {
             let path = FieldPath::spec().key("hosts");
             bound.notes.keep(Code::IngressHostShared, &path, message);
+        }
+    }
+}
+
+/// Keeps Gateways for the same pods of whose servers Istio takes one, by age, or joins them.
+fn keep_servers_that_clash(readings: &mut [Reading<'_>]) {
+    let mut by_port: BTreeMap<u16, Vec<(usize, usize)>> = BTreeMap::new();
+    for (at, reading) in readings.iter().enumerate() {
+        for (index, listener) in reading.listeners.iter().enumerate() {
+            by_port.entry(listener.port).or_default().push((at, index));
+        }
+    }
+    let mut found: Vec<(usize, FieldPath, String)> = Vec::new();
+    for (at, index) in by_port.values().flatten() {
+        let Some(own) = readings.get(*at) else { continue };
+        let Some(listener) = own.listeners.get(*index) else {
+            continue;
+        };
+        let rival = by_port
+            .get(&listener.port)
+            .into_iter()
+            .flatten()
+            .find_map(|(other_at, other)| {
+                let other_reading = readings.get(*other_at)?;
+                let other = other_reading.listeners.get(*other)?;
+                let meets = at != other_at && own.pods.may_share(&other_reading.object.spec.selector);
+                (meets && listener.clashes_with(other)).then_some(&other_reading.object.id)
+            });
+        if let Some(rival) = rival {
+            let message = format!(
+                "a server of {rival} is for the same pods, port and host, or speaks differently there: Istio takes the older of both, or joins them"
+            );
+            found.push((*at, listener.path.clone(), message));
+        }
+    }
+    for (at, path, message) in found {
+        if let Some(reading) = readings.get_mut(at) {
+            reading.notes.keep(Code::IngressServersClash, &path, message);
         }
     }
 }

@@ -47,7 +47,7 @@ pub fn convert(
         ) {
             continue;
         }
-        check_hosts(site, claim, *index, hosts, notes);
+        check_hosts(hosts, notes);
         let rules = by_port.entry(listener.port).or_insert_with(|| {
             let backends = site.backends(object, listener, &name, versions);
             rules_for_port(&backends, object, listener.port, notes)
@@ -76,13 +76,7 @@ fn check_delegates(site: &Site<'_>, object: &Object<VirtualService>, notes: &mut
     }
 }
 
-fn check_hosts(
-    site: &Site<'_>,
-    claim: &Claim,
-    index: usize,
-    hosts: &BTreeSet<String>,
-    notes: &mut VsNotes<'_>,
-) {
+fn check_hosts(hosts: &BTreeSet<String>, notes: &mut VsNotes<'_>) {
     let place = FieldPath::spec().key("hosts");
     if let Some(host) = hosts.iter().find(|host| *host != "*" && !is_hostname(host)) {
         let message = format!("`{host}` is no host name that a route can have");
@@ -94,13 +88,6 @@ fn check_hosts(
             &place,
             "`*` stands beside other hosts; a route without host names is for all, and one with names not for the rest",
         );
-    }
-    for (_, host) in claim.hidden.iter().filter(|(at, _)| *at == index) {
-        let message = format!(
-            "`{host}` is served by a host of {} that is for all, and another that is closer takes no objects of this namespace; of listeners only the closest counts",
-            site.gateway.id
-        );
-        notes.keep(Code::IngressHost, &place, message);
     }
 }
 

@@ -161,42 +161,45 @@ fn name_unsupported(wanted: &HttpMatchRequest, place: Place<'_>, path: &FieldPat
 
 /// Conditions on the client: a waypoint knows no clients, a gateway compares with its own pods.
 fn name_client(wanted: &HttpMatchRequest, place: Place<'_>, path: &FieldPath, notes: &mut VsNotes<'_>) {
-    let by_gateway = !wanted.gateways.is_empty();
-    if by_gateway && (!wanted.source_labels.is_empty() || wanted.source_namespace.is_some()) {
-        notes.tell(
+    let labels = path.key("sourceLabels");
+    let namespace = wanted.source_namespace.as_deref();
+    if wanted.source_labels.is_empty() && namespace.is_none() {
+        return;
+    }
+    match (place.is_mesh(), wanted.gateways.is_empty()) {
+        (true, false) => notes.tell(
             Code::ClientNotLookedAt,
             &path.key("gateways"),
-            if place.is_mesh() {
-                "where a match names `mesh` among its gateways, sidecars do not look at the client's labels and namespace; neither does the route, while a waypoint would drop a match with labels"
-            } else {
-                "where a match names the gateway, labels and namespace are not looked at; neither does the route"
-            },
-        );
-    }
-    if !wanted.source_labels.is_empty() && !by_gateway {
-        notes.keep(
-            Code::MatchSourceLabels,
-            &path.key("sourceLabels"),
-            if place.is_mesh() {
-                "a waypoint drops this match, so its requests fall to the next rule: routing by the client's labels has no form in ambient mode"
-            } else {
-                "a gateway compares the labels with those of its own pods, a route with nothing"
-            },
-        );
-    }
-    if let Some(namespace) = &wanted.source_namespace
-        && !by_gateway
-    {
-        let message = if place.is_mesh() {
-            format!(
-                "a waypoint compares `{namespace}` with its own namespace, not with the client's: the rule would hold for every client or for none"
-            )
-        } else {
-            format!(
-                "a gateway compares `{namespace}` with the namespace of its own pods, a route with nothing"
-            )
-        };
-        notes.keep(Code::MatchSourceNamespace, &path.key("sourceNamespace"), message);
+            "where a match names `mesh` among its gateways, sidecars do not look at the client's labels and namespace; neither does the route, while a waypoint would drop a match with labels",
+        ),
+        (false, false) => notes.tell(
+            Code::ClientNotLookedAt,
+            &path.key("gateways"),
+            "where a match names the gateway, labels and namespace are not looked at; neither does the route",
+        ),
+        (false, true) => {
+            let place = if namespace.is_some() { path.key("sourceNamespace") } else { labels };
+            notes.keep(
+                Code::IngressClient,
+                &place,
+                "a gateway compares `sourceLabels` and `sourceNamespace` with its own pods, a route with nothing",
+            );
+        }
+        (true, true) => {
+            if !wanted.source_labels.is_empty() {
+                notes.keep(
+                    Code::MatchSourceLabels,
+                    &labels,
+                    "a waypoint drops this match, so its requests fall to the next rule: routing by the client's labels has no form in ambient mode",
+                );
+            }
+            if let Some(namespace) = namespace {
+                let message = format!(
+                    "a waypoint compares `{namespace}` with its own namespace, not with the client's: the rule would hold for every client or for none"
+                );
+                notes.keep(Code::MatchSourceNamespace, &path.key("sourceNamespace"), message);
+            }
+        }
     }
 }
 

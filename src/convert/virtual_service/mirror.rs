@@ -78,7 +78,9 @@ fn filter(
             mirror["fraction"] = json!({ "numerator": numerator, "denominator": denominator });
         }
     }
-    notes.tell(Code::MirrorPolicies, place, "copies now reach their target with the waypoint's identity and past the target's own layer-7 policies");
+    if backends.place.is_mesh() {
+        notes.tell(Code::MirrorPolicies, place, "copies now reach their target with the waypoint's identity and past the target's own layer-7 policies");
+    }
     Some(json!({ "type": "RequestMirror", "requestMirror": mirror }))
 }
 
