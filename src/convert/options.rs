@@ -57,6 +57,19 @@ impl Options {
         self.istio >= Istio(31) && self.gateway_api.has(Some(5), Some(5))
     }
 
+    /// Whether istiod gives a listener with OPTIONAL_MUTUAL the authority that stands beside its certificate
+    /// (istio/istio#60618).
+    #[must_use]
+    pub fn has_optional_mutual(&self) -> bool {
+        self.istio >= Istio(32)
+    }
+
+    /// Whether istiod reads the ciphers of a listener from an option.
+    #[must_use]
+    pub fn has_cipher_option(&self) -> bool {
+        self.istio >= Istio(29)
+    }
+
     /// What the mesh itself says: the oldest istiod, and the oldest CRD of the Gateway API. Where it says nothing, the
     /// default releases.
     #[must_use]

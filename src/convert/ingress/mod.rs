@@ -160,7 +160,7 @@ impl<'a> Reading<'a> {
         let frontend = tls::frontend(terminating, context.options, &mut self.notes);
         for server in &self.servers {
             if let Some(terminate) = server.serves.terminate() {
-                terminate.tell_options(&mut self.notes);
+                terminate.check_options(context.options, &mut self.notes);
             }
         }
         if self
@@ -324,6 +324,13 @@ impl<'a> Bound<'a> {
         let (object, claim, notes) = (self.object, &self.claim, &mut self.notes);
         let mut changes = routes::convert(site, object, claim, &versions, notes);
         changes.extend(connections::convert(site, object, claim, &versions, notes));
+        if changes.is_empty() && !notes.is_kept() {
+            let message = format!(
+                "no rule is for what the servers of {} do with its hosts, so the object has no effect there",
+                site.gateway.id
+            );
+            notes.tell(Code::IngressNotBound, &FieldPath::spec().key("gateways"), message);
+        }
         if !changes.is_empty() && object.spec.gateways.iter().any(|name| name == "mesh") {
             let message = format!(
                 "the rules for {} are in routes of their own; those for the mesh are converted by themselves",
@@ -463,7 +470,7 @@ fn answer(context: &Context<'_>, readings: Vec<Reading<'_>>, sink: &mut Sink) {
             Disposition::Converted
         };
         for bound in reading.bound {
-            if bound.is_read {
+            if bound.is_read && (is_kept || !bound.changes.is_empty()) {
                 let known = answers
                     .rules
                     .entry(bound.object.id.clone())

@@ -203,11 +203,11 @@ impl Terminate {
             );
             notes.keep(Code::IngressServer, &path.key("credentialName"), message);
         }
-        if self.authority.is_some() && self.mode != Mode::Mutual {
+        if self.authority.is_some() && !self.asks_clients() {
             notes.keep(
                 Code::IngressServer,
                 &path.key("caCertCredentialName"),
-                "an authority of its own has a form in the Gateway API with MUTUAL only",
+                "an authority of its own has a form in the Gateway API with MUTUAL and OPTIONAL_MUTUAL only",
             );
         }
     }
@@ -243,8 +243,28 @@ impl Terminate {
         }
     }
 
-    /// Says which options of Istio stand for fields that the Gateway API does not have.
-    pub fn tell_options(&self, notes: &mut GatewayNotes<'_>) {
+    /// Whether certificates of clients are asked for that a Secret vouches for.
+    fn asks_clients(&self) -> bool {
+        matches!(self.mode, Mode::Mutual | Mode::OptionalMutual)
+    }
+
+    /// Says which options of Istio stand for fields that the Gateway API does not have, and which the release does not
+    /// know: an unknown one is passed over, and more would be let in.
+    pub fn check_options(&self, options: Options, notes: &mut GatewayNotes<'_>) {
+        if self.mode == Mode::OptionalMutual && self.authority.is_none() && !options.has_optional_mutual() {
+            let message = format!(
+                "up to Istio 1.31 a listener with OPTIONAL_MUTUAL does not get the authority of clients that stands beside its certificate, and no connection comes about (istio/istio#60618); this is for Istio {}",
+                options.istio
+            );
+            notes.keep(Code::IngressServer, &self.path.key("mode"), message);
+        }
+        if !self.ciphers.is_empty() && !options.has_cipher_option() {
+            let message = format!(
+                "Istio reads the option for ciphers from 1.29 on; this is for Istio {}",
+                options.istio
+            );
+            notes.keep(Code::IngressServer, &self.path.key("cipherSuites"), message);
+        }
         if let Some(word) = self.option() {
             let message = format!(
                 "the listener says {word} by the option `{MODE_OPTION}`, which is Istio's own: another implementation would not ask clients for certificates"
@@ -278,8 +298,7 @@ pub fn frontend<'t>(
             );
             notes.keep(Code::IngressServer, &place, message);
         }
-        let differs =
-            |other: &Terminate| other.mode != Mode::Mutual || other.authority != terminate.authority;
+        let differs = |other: &Terminate| !other.asks_clients() || other.authority != terminate.authority;
         if ports.clone().any(|(at, other)| at == port && differs(other)) {
             let message = format!(
                 "a Gateway asks the same of all clients at port {port}, and another server there asks for something else"
