@@ -8,6 +8,7 @@ use crate::code::Code;
 use crate::convert::Change;
 use crate::convert::notes::Notes;
 use crate::convert::virtual_service::layer_4::{self, Rule};
+use crate::convert::virtual_service::place::Place;
 use crate::convert::virtual_service::versions::Version;
 use model::virtual_service::VirtualService;
 use model::{FieldPath, Kind, Object};
@@ -132,36 +133,7 @@ impl Making<'_> {
                 );
                 notes.keep(Code::TcpOrTls, &FieldPath::spec().key("tls"), message);
             }
-            let mut by_listener: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-            for (index, condition) in rule.conditions.iter().enumerate() {
-                if !condition.holds_at(place, port) {
-                    continue;
-                }
-                let path = rule.path.key("match").index(index).key("sniHosts");
-                for written in condition.sni_hosts {
-                    let wanted = written.to_lowercase();
-                    if !seen.insert(wanted.clone()) {
-                        let message =
-                            format!("`{wanted}` stands twice; Istio leaves out the later match as a whole");
-                        notes.keep(Code::IngressServerName, &path, message);
-                    }
-                    match self.closest(&wanted, &at_port) {
-                        Some(listener) if is_hostname(&wanted) => {
-                            by_listener.entry(listener).or_default().insert(wanted);
-                        }
-                        Some(_) => {
-                            let message = format!("`{wanted}` is no host name that a TLSRoute can have");
-                            notes.keep(Code::IngressServerName, &path, message);
-                        }
-                        None => {
-                            let message = format!(
-                                "no listener that takes routes of this namespace has the name `{wanted}`; the old server looks for it all the same"
-                            );
-                            notes.keep(Code::IngressServerName, &path, message);
-                        }
-                    }
-                }
-            }
+            let by_listener = self.names(&rule, (place, port), &at_port, &mut seen, notes);
             tell_ignored(&rule, notes);
             for (listener, hosts) in by_listener {
                 let hosts: Vec<String> = hosts.into_iter().collect();
@@ -170,6 +142,45 @@ impl Making<'_> {
                 }
             }
         }
+    }
+
+    /// The server names of a rule, each at its listener.
+    fn names(
+        &self,
+        rule: &Rule<'_>,
+        (place, port): (Place<'_>, u16),
+        listeners: &[usize],
+        seen: &mut BTreeSet<String>,
+        notes: &mut VsNotes<'_>,
+    ) -> BTreeMap<usize, BTreeSet<String>> {
+        let mut by_listener: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        for (index, condition) in rule.conditions.iter().enumerate() {
+            if !condition.holds_at(place, port) {
+                continue;
+            }
+            let path = rule.path.key("match").index(index).key("sniHosts");
+            for written in condition.sni_hosts {
+                let wanted = written.to_lowercase();
+                let closest = self.closest(&wanted, listeners);
+                let trouble = if !seen.insert(wanted.clone()) {
+                    Some("stands twice; Istio leaves out the later match as a whole")
+                } else if closest.is_none() {
+                    Some(
+                        "is no name of a listener that takes routes of this namespace; the old server looks for it all the same",
+                    )
+                } else if !is_hostname(&wanted) {
+                    Some("is no host name that a TLSRoute can have")
+                } else {
+                    None
+                };
+                if let Some(trouble) = trouble {
+                    notes.keep(Code::IngressServerName, &path, format!("`{wanted}` {trouble}"));
+                } else if let Some(listener) = closest {
+                    by_listener.entry(listener).or_default().insert(wanted);
+                }
+            }
+        }
+        by_listener
     }
 
     /// The most specific of these listeners whose host covers a name, unless a closer one is for other namespaces.

@@ -131,6 +131,37 @@ impl<'a> Reading<'a> {
 
     /// Makes everything; what stands in the way is in the notes of each object.
     fn convert(&mut self, context: &Context<'a>) {
+        self.check_use();
+        let Some(service) = self.service else {
+            // Without its place nothing can be made; the rules are not looked at.
+            return;
+        };
+        let site = Site::new(context, self.object, service, &self.listeners);
+        for bound in self.bound.iter_mut().filter(|bound| bound.is_read) {
+            bound.convert(&site);
+        }
+        let notes = &mut self.notes;
+        servers::check_release(&self.servers, context.options, notes);
+        let terminating = self
+            .listeners
+            .iter()
+            .filter_map(|listener| Some((listener.port, listener.serves.terminate()?)));
+        let mut changes = vec![site.gateway(tls::frontend(terminating, context.options, notes))];
+        let read = self.bound.iter().filter(|bound| bound.is_read);
+        let claims = read.clone().map(|bound| &bound.claim);
+        changes.extend(https_redirect::routes(&site, &self.pods, claims, notes));
+        let routes: Vec<Change> = read.flat_map(|bound| bound.changes.iter().cloned()).collect();
+        changes.extend(references::grants(&site, &routes, notes));
+        let message = format!(
+            "{} is for the same pods, by the name of {} as its address, so no load balancer and no address is made. While this object is there, it goes first: of two servers with TLS for one host Istio takes the older, and rules for plain HTTP are tried in the order of age. Delete it when the new one is programmed and its routes are accepted; until then the new one has no say for TLS",
+            site.id, service.id
+        );
+        notes.tell(Code::IngressBesideTheOld, &FieldPath::root(), message);
+        self.changes = changes;
+    }
+
+    /// Keeps what would be a Gateway without listeners or without routes.
+    fn check_use(&mut self) {
         if self.bound.is_empty() && self.servers.iter().any(needs_rules) {
             self.notes.keep(
                 Code::IngressWithoutRules,
@@ -145,59 +176,6 @@ impl<'a> Reading<'a> {
                 "no server of it can become a listener",
             );
         }
-        let Some(service) = self.service else {
-            // Without its place nothing can be made; the rules are not looked at.
-            return;
-        };
-        let site = Site::new(context, self.object, service, &self.listeners);
-        for bound in self.bound.iter_mut().filter(|bound| bound.is_read) {
-            bound.convert(&site);
-        }
-        let terminating = self
-            .listeners
-            .iter()
-            .filter_map(|listener| Some((listener.port, listener.serves.terminate()?)));
-        let frontend = tls::frontend(terminating, context.options, &mut self.notes);
-        for server in &self.servers {
-            if let Some(terminate) = server.serves.terminate() {
-                terminate.check_options(context.options, &mut self.notes);
-            }
-        }
-        if self
-            .servers
-            .iter()
-            .any(|server| server.serves == servers::Serves::Tcp)
-            && !context.options.has_tcp_routes()
-        {
-            let message = format!(
-                "a server for TCP needs TCPRoutes, which istiod reads from Istio 1.31 and Gateway API 1.6 on; this is for Istio {} and Gateway API {}",
-                context.options.istio, context.options.gateway_api
-            );
-            self.notes
-                .keep(Code::IngressServer, &FieldPath::spec().key("servers"), message);
-        }
-        let read = self.bound.iter().filter(|bound| bound.is_read);
-        let claims = read.clone().map(|bound| &bound.claim);
-        let mut changes = vec![site.gateway(frontend)];
-        changes.extend(https_redirect::routes(&site, &self.pods, claims, &mut self.notes));
-        let routes: Vec<Change> = read.flat_map(|bound| bound.changes.iter().cloned()).collect();
-        let grants = references::grants(&site, &routes);
-        for grant in &grants {
-            let message = format!(
-                "{} lets routes of this Gateway lead to Services of another namespace, which a gateway is not allowed to without",
-                grant.id
-            );
-            self.notes
-                .tell(Code::IngressGrant, &FieldPath::spec().key("servers"), message);
-        }
-        changes.extend(grants);
-        let message = format!(
-            "{} is for the same pods, by the name of {} as its address, so no load balancer and no address is made. While this object is there, it goes first: of two servers with TLS for one host Istio takes the older, and rules for plain HTTP are tried in the order of age. Delete it when the new one is programmed and its routes are accepted; until then the new one has no say for TLS",
-            site.id, service.id
-        );
-        self.notes
-            .tell(Code::IngressBesideTheOld, &FieldPath::root(), message);
-        self.changes = changes;
     }
 
     /// Keeps everything where one part is kept, and says which.

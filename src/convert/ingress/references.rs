@@ -1,8 +1,11 @@
 //! ReferenceGrants: at gateways istiod asks the namespace of a Service whether routes of another may lead there.
 
 use super::site::Site;
+use crate::code::Code;
 use crate::convert::Change;
-use model::Kind;
+use crate::convert::notes::Notes;
+use model::traffic::IstioGateway;
+use model::{FieldPath, Kind};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 type Way = (String, String, Kind);
 
 /// A grant for each namespace that routes lead to from another, for the Services that they name.
-pub fn grants(site: &Site<'_>, routes: &[Change]) -> Vec<Change> {
+pub fn grants(site: &Site<'_>, routes: &[Change], notes: &mut Notes<'_, IstioGateway>) -> Vec<Change> {
     let mut ways: BTreeMap<Way, BTreeSet<String>> = BTreeMap::new();
     for route in routes {
         let from = route.id.namespace.as_deref().unwrap_or_default();
@@ -33,6 +36,10 @@ pub fn grants(site: &Site<'_>, routes: &[Change]) -> Vec<Change> {
                 "from": [{ "group": "gateway.networking.k8s.io", "kind": kind.name(), "namespace": from }],
                 "to": named.collect::<Vec<_>>(),
             });
+            let message = format!(
+                "{id} lets routes of this Gateway lead to Services of another namespace, which a gateway is not allowed to without"
+            );
+            notes.tell(Code::IngressGrant, &FieldPath::spec().key("servers"), message);
             site.made("v1beta1", id, spec)
         })
         .collect()

@@ -3,6 +3,7 @@
 use super::tls::{self, Terminate};
 use crate::code::Code;
 use crate::convert::notes::Notes;
+use crate::convert::options::Options;
 use model::decode::{Decode, Decoder};
 use model::traffic::IstioGateway;
 use model::values::Port;
@@ -114,6 +115,25 @@ pub fn read(object: &Object<IstioGateway>, notes: &mut GatewayNotes<'_>) -> Vec<
             server_of(written, path, notes)
         })
         .collect()
+}
+
+/// Says what of the servers a release does not read.
+pub fn check_release(servers: &[Server], options: Options, notes: &mut GatewayNotes<'_>) {
+    for terminate in servers.iter().filter_map(|server| server.serves.terminate()) {
+        terminate.check_options(options, notes);
+    }
+    let plain = servers.iter().find(|server| server.serves == Serves::Tcp);
+    if let Some(server) = plain.filter(|_| !options.has_tcp_routes()) {
+        let message = format!(
+            "a server for TCP needs TCPRoutes, which istiod reads from Istio 1.31 and Gateway API 1.6 on; this is for Istio {} and Gateway API {}",
+            options.istio, options.gateway_api
+        );
+        notes.keep(
+            Code::IngressServer,
+            &server.path.key("port").key("protocol"),
+            message,
+        );
+    }
 }
 
 fn server_of(written: Written, path: FieldPath, notes: &mut GatewayNotes<'_>) -> Option<Server> {
