@@ -7,6 +7,7 @@ mod connections;
 mod hosts;
 mod https_redirect;
 mod listeners;
+mod neighbours;
 mod pods;
 mod references;
 mod routes;
@@ -30,7 +31,7 @@ use pods::Pods;
 use servers::Server;
 use site::Site;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 /// What the conversion of gateways leaves to other converters.
 #[derive(Debug, Default)]
@@ -95,9 +96,9 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     for reading in &mut readings {
         reading.convert(context);
     }
-    keep_shared_hosts(&mut readings);
-    keep_servers_that_clash(&mut readings);
-    keep_names_that_meet(context, &mut readings);
+    neighbours::keep_shared_hosts(&mut readings);
+    neighbours::keep_servers_that_clash(&mut readings);
+    neighbours::keep_names_that_meet(context, &mut readings);
     for reading in &mut readings {
         reading.keep_together();
     }
@@ -322,117 +323,6 @@ impl<'a> Bound<'a> {
         }
         self.changes = changes;
         self.versions = versions.into_inner();
-    }
-}
-
-/// Keeps objects that share a host at the same pods: Istio tries the rules of old objects one after the other by age, and
-/// those of routes by how specific they are.
-fn keep_shared_hosts(readings: &mut [Reading<'_>]) {
-    let mut owners: BTreeMap<&Taken, Vec<(usize, usize)>> = BTreeMap::new();
-    for (at, reading) in readings.iter().enumerate() {
-        for (place, bound) in reading.bound.iter().enumerate() {
-            for taken in &bound.taken {
-                owners.entry(taken).or_default().push((at, place));
-            }
-        }
-    }
-    let mut found: Vec<(usize, usize, String)> = Vec::new();
-    for (taken, owners) in owners {
-        for (at, place) in &owners {
-            let rival = owners.iter().find_map(|(other_at, other_place)| {
-                let (own, other) = (readings.get(*at)?, readings.get(*other_at)?);
-                let meets = at == other_at || own.pods.may_share(&other.object.spec.selector);
-                let rival = &other.bound.get(*other_place)?.object.id;
-                (meets && *rival != own.bound.get(*place)?.object.id).then_some(rival)
-            });
-            if let Some(rival) = rival {
-                let message = format!(
-                    "{rival} has rules for {}, too; Istio tries those of both by age, and routes by how specific they are",
-                    taken.shown()
-                );
-                found.push((*at, *place, message));
-            }
-        }
-    }
-    for (at, place, message) in found {
-        if let Some(bound) = readings
-            .get_mut(at)
-            .and_then(|reading| reading.bound.get_mut(place))
-        {
-            let path = FieldPath::spec().key("hosts");
-            bound.notes.keep(Code::IngressHostShared, &path, message);
-        }
-    }
-}
-
-/// Keeps Gateways for the same pods of whose servers Istio takes one, by age, or joins them.
-fn keep_servers_that_clash(readings: &mut [Reading<'_>]) {
-    let mut by_port: BTreeMap<u16, Vec<(usize, usize)>> = BTreeMap::new();
-    for (at, reading) in readings.iter().enumerate() {
-        for (index, listener) in reading.listeners.iter().enumerate() {
-            by_port.entry(listener.port).or_default().push((at, index));
-        }
-    }
-    let mut found: Vec<(usize, FieldPath, String)> = Vec::new();
-    for (at, index) in by_port.values().flatten() {
-        let Some(own) = readings.get(*at) else { continue };
-        let Some(listener) = own.listeners.get(*index) else {
-            continue;
-        };
-        let rival = by_port
-            .get(&listener.port)
-            .into_iter()
-            .flatten()
-            .find_map(|(other_at, other)| {
-                let other_reading = readings.get(*other_at)?;
-                let other = other_reading.listeners.get(*other)?;
-                let meets = at != other_at && own.pods.may_share(&other_reading.object.spec.selector);
-                (meets && listener.clashes_with(other)).then_some(&other_reading.object.id)
-            });
-        if let Some(rival) = rival {
-            let message = format!(
-                "a server of {rival} is for the same pods, port and host, or speaks differently there: Istio takes the older of both, or joins them"
-            );
-            found.push((*at, listener.path.clone(), message));
-        }
-    }
-    for (at, path, message) in found {
-        if let Some(reading) = readings.get_mut(at) {
-            reading.notes.keep(Code::IngressServersClash, &path, message);
-        }
-    }
-}
-
-/// Keeps Gateways of whose new objects two would be called the same, or as routes for the mesh could be.
-fn keep_names_that_meet(context: &Context<'_>, readings: &mut [Reading<'_>]) {
-    let mut owners: BTreeMap<ObjectRef, BTreeSet<usize>> = BTreeMap::new();
-    let mut counts: BTreeMap<ObjectRef, usize> = BTreeMap::new();
-    for (at, reading) in readings.iter().enumerate() {
-        let changes = reading.bound.iter().flat_map(|bound| &bound.changes);
-        for change in changes.chain(&reading.changes) {
-            owners.entry(change.id.clone()).or_default().insert(at);
-            *counts.entry(change.id.clone()).or_default() += 1;
-        }
-    }
-    for (id, owners) in owners {
-        let may_be_of_mesh = context.mesh.virtual_services.iter().any(|object| {
-            let rest = id.name.strip_prefix(object.name());
-            object.id.namespace == id.namespace
-                && object.spec.applies_to_mesh()
-                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-                && (object.name().contains("-at-") || object.name().ends_with("-to-https"))
-        });
-        if counts.get(&id).copied().unwrap_or_default() < 2 && id.name.len() <= 253 && !may_be_of_mesh {
-            continue;
-        }
-        for at in owners {
-            let message = format!("a new object would be called {id}, which another may be, or is too long");
-            if let Some(reading) = readings.get_mut(at) {
-                reading
-                    .notes
-                    .keep(Code::IngressNameTaken, &FieldPath::root(), message);
-            }
-        }
     }
 }
 
