@@ -8,7 +8,7 @@ use cases::Case;
 use clap::ValueEnum as _;
 use mesh_migrate::convert::{Conversion, WaypointPer};
 use mesh_migrate::input::Input;
-use model::{Mesh, Node, ObjectMeta};
+use model::{Kind, Mesh, Node, ObjectMeta};
 use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 
@@ -97,13 +97,16 @@ fn waypoints_that_are_used_change_nothing() {
             let mut second = Case::of(both);
             second.options = case.options;
             labelled += set_labels(&mut second.input.mesh, &first);
-            let new: Vec<String> = second
-                .convert()
+            let second = second.convert();
+            let new: Vec<String> = second.changes.iter().map(|c| c.id.to_string()).collect();
+            assert_eq!(new, Vec::<String>::new(), "{} per {per}", entry.path().display());
+            let made = first
                 .changes
                 .iter()
-                .map(|c| c.id.to_string())
-                .collect();
-            assert_eq!(new, Vec::<String>::new(), "{} per {per}", entry.path().display());
+                .filter(|change| change.id.kind == Kind::Gateway);
+            for waypoint in made {
+                assert!(second.unchanged.contains(&waypoint.id), "{}", waypoint.id);
+            }
         }
     }
     assert!(labelled > 50, "{labelled}");

@@ -2,10 +2,11 @@
 //! have to be at the waypoint, too, for ztunnel sees the waypoint as the client.
 
 use crate::convert::context::Context;
+use crate::convert::is_copy;
 use crate::convert::kinds::{is_targeted, selector};
 use crate::convert::waypoint::targets_of;
 use model::security::WorkloadSelector;
-use model::{Kind, ObjectRef};
+use model::{Kind, Object, ObjectRef};
 use std::collections::HashSet;
 
 /// The selectors of extensions and Telemetry that are attached to Services, each with its namespace.
@@ -22,17 +23,16 @@ pub fn selectors<'a>(context: &Context<'a>) -> Vec<(&'a str, WorkloadSelector)> 
         .collect()
 }
 
-/// The Services to which something is attached in the input.
+/// The Services to which users attached something.
 pub fn targeted(context: &Context<'_>) -> HashSet<ObjectRef> {
+    fn of<T>(objects: &[Object<T>]) -> impl Iterator<Item = ObjectRef> {
+        // Copies do not count for themselves: they are there as long as what they were made from needs them.
+        let written = objects.iter().filter(|object| !is_copy(*object));
+        written.flat_map(|object| targets_of(&object.id, &object.raw))
+    }
     let mesh = context.mesh;
-    let policies = mesh.authorization_policies.iter();
-    let policies = policies.map(|object| (&object.id, &object.raw));
-    let tokens = mesh.request_authentications.iter();
-    let tokens = tokens.map(|object| (&object.id, &object.raw));
-    let others = mesh.others.iter().map(|object| (&object.id, &object.raw));
-    policies
-        .chain(tokens)
-        .chain(others)
-        .flat_map(|(id, raw)| targets_of(id, raw))
+    of(&mesh.authorization_policies)
+        .chain(of(&mesh.request_authentications))
+        .chain(of(&mesh.others))
         .collect()
 }

@@ -3,7 +3,7 @@
 use crate::convert::context::Context;
 use crate::convert::names;
 use model::traffic::Gateway;
-use model::{Kind, Object, ObjectRef};
+use model::{Kind, Mesh, Object, ObjectRef};
 use serde_json::{Value as Json, json};
 use std::collections::HashSet;
 
@@ -43,6 +43,14 @@ pub fn serves_services(gateway: &Object<Gateway>) -> bool {
     is_waypoint(gateway) && matches!(purpose, None | Some("service" | "all"))
 }
 
+/// The Gateways of a namespace; all of them are in its order.
+pub fn in_namespace<'a>(mesh: &'a Mesh, namespace: &str) -> &'a [Object<Gateway>] {
+    let all = mesh.gateways.as_slice();
+    let start = all.partition_point(|gateway| gateway.namespace() < namespace);
+    let end = all.partition_point(|gateway| gateway.namespace() <= namespace);
+    all.get(start..end).unwrap_or_default()
+}
+
 /// The waypoint that something is to have.
 #[derive(Debug)]
 pub enum Choice<'a> {
@@ -64,9 +72,9 @@ pub fn choose<'a>(
     service: Option<&str>,
     taken: &HashSet<ObjectRef>,
 ) -> Choice<'a> {
-    let gateways = context.mesh.gateways.iter();
-    let foreign: Vec<_> = gateways
-        .filter(|gateway| gateway.namespace() == namespace && is_waypoint(gateway))
+    let foreign: Vec<_> = in_namespace(context.mesh, namespace)
+        .iter()
+        .filter(|gateway| is_waypoint(gateway))
         .filter(|gateway| !crate::convert::is_copy(*gateway))
         .collect();
     let serving = foreign.iter().find(|gateway| serves_services(gateway));
@@ -116,7 +124,8 @@ fn name(service: Option<&str>, number: usize) -> String {
 fn owner(context: &Context<'_>, id: &ObjectRef, taken: &HashSet<ObjectRef>) -> Option<ObjectRef> {
     let mesh = context.mesh;
     let namespace = id.namespace.as_deref().unwrap_or_default();
-    let gateway = mesh.gateways.iter().find(|gateway| gateway.id == *id);
+    let mut gateways = in_namespace(mesh, namespace).iter();
+    let gateway = gateways.find(|gateway| gateway.id == *id);
     let foreign = gateway.filter(|gateway| !crate::convert::is_copy(*gateway));
     let service = || {
         let service = mesh.service(namespace, &id.name)?;

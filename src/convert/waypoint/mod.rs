@@ -92,11 +92,11 @@ impl Needed<'_, '_> {
             let Bound::To { namespace, name } = target.bound else {
                 continue;
             };
-            let mut gateways = self.context.mesh.gateways.iter();
-            let found = gateways.find(|gateway| {
-                gateway.namespace() == namespace && gateway.name() == name && super::is_copy(*gateway)
-            });
-            if let Some(gateway) = found.filter(|gateway| gateway.namespace() == self.namespace) {
+            if namespace != self.namespace {
+                continue;
+            }
+            let mut gateways = gateway::in_namespace(self.context.mesh, namespace).iter();
+            if let Some(gateway) = gateways.find(|found| found.name() == name && super::is_copy(*found)) {
                 used.entry(&gateway.id).or_default().push(target);
             }
         }
@@ -202,9 +202,9 @@ impl Needed<'_, '_> {
     }
 
     fn tell_needed(&mut self, targets: &[&Target<'_>]) {
-        let mut gateways = self.context.mesh.gateways.iter();
+        let mut gateways = gateway::in_namespace(self.context.mesh, self.namespace).iter();
         let there = gateways
-            .find(|gateway| gateway.namespace() == self.namespace && gateway::serves_services(gateway))
+            .find(|gateway| gateway::serves_services(gateway))
             .map(|gateway| format!("; {} is there and not used", gateway.id));
         let message = format!(
             "no label in the input binds {} to a waypoint, needed by {}{}",
@@ -277,12 +277,10 @@ fn acts(targets: &[&Target<'_>]) -> String {
     counted.collect::<Vec<_>>().join(", ")
 }
 
-/// Where an object of the input stands; objects of each kind are in order.
+/// Where an object of the input stands.
 fn place(mesh: &Mesh, id: &ObjectRef) -> Option<Location> {
     fn of<T>(objects: &[Object<T>], id: &ObjectRef) -> Option<Location> {
-        let first = objects.partition_point(|object| object.id < *id);
-        let found = objects.get(first).filter(|object| object.id == *id);
-        found.map(Location::of_object)
+        found(objects, id).map(Location::of_object)
     }
     of(&mesh.virtual_services, id)
         .or_else(|| of(&mesh.destination_rules, id))
@@ -290,4 +288,10 @@ fn place(mesh: &Mesh, id: &ObjectRef) -> Option<Location> {
         .or_else(|| of(&mesh.request_authentications, id))
         .or_else(|| of(&mesh.routes, id))
         .or_else(|| of(&mesh.others, id))
+}
+
+/// The first object of that name; a mesh has the objects of each kind in order.
+fn found<'a, T>(objects: &'a [Object<T>], id: &ObjectRef) -> Option<&'a Object<T>> {
+    let first = objects.partition_point(|object| object.id < *id);
+    objects.get(first).filter(|object| object.id == *id)
 }

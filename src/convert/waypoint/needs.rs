@@ -1,6 +1,7 @@
 //! Which Services and ServiceEntries need a waypoint: those for which something acts at a waypoint only.
 
 use super::bound::{Bound, of_labels};
+use super::found;
 use crate::convert::context::{Context, Host};
 use crate::convert::kinds::{has_address, read_at_waypoints, text};
 use crate::convert::policy;
@@ -59,7 +60,12 @@ pub fn find<'a>(context: &Context<'a>, conversion: &Conversion) -> Vec<Target<'a
         .par_iter()
         .map(|change| (change, places(&change.id, &change.after.to_node())))
         .collect();
-    for (change, places) in made {
+    let ids: HashSet<&ObjectRef> = made.iter().map(|(change, _)| &change.id).collect();
+    // What ztunnel does as well needs no waypoint.
+    let needing = made
+        .into_iter()
+        .filter(|(change, _)| !search.is_done_without(&change.from));
+    for (change, places) in needing.collect::<Vec<_>>() {
         let act = Act {
             id: change.id.clone(),
             from: change.from.clone(),
@@ -68,7 +74,7 @@ pub fn find<'a>(context: &Context<'a>, conversion: &Conversion) -> Vec<Target<'a
             search.put(on, &act);
         }
     }
-    search.read_as_they_are();
+    search.read_as_they_are(&ids);
     search.kept_routes(conversion);
     search.found.into_values().collect()
 }
@@ -115,16 +121,20 @@ fn places(id: &ObjectRef, object: &Node) -> Vec<On> {
 }
 
 /// The Services to which a policy, an extension or a Telemetry of the input is attached.
-pub fn targets_of(id: &ObjectRef, object: &Node) -> Vec<ObjectRef> {
+pub fn targets_of(of: &ObjectRef, object: &Node) -> Vec<ObjectRef> {
     let service = |on| match on {
-        On::Service(namespace, name) => Some(ObjectRef {
-            namespace: Some(namespace.into()),
-            kind: Kind::Service,
-            name: name.into(),
-        }),
+        On::Service(namespace, name) => Some(id(Kind::Service, namespace, name)),
         _ => None,
     };
-    places(id, object).into_iter().filter_map(service).collect()
+    places(of, object).into_iter().filter_map(service).collect()
+}
+
+fn id(kind: Kind, namespace: String, name: String) -> ObjectRef {
+    ObjectRef {
+        namespace: Some(namespace.into()),
+        kind,
+        name: name.into(),
+    }
 }
 
 struct Search<'c, 'a> {
@@ -179,32 +189,27 @@ impl<'a> Search<'_, 'a> {
                 }
             }
             On::Entry(namespace, name) => {
-                let mut entries = mesh.service_entries.iter();
-                if let Some(entry) = entries.find(|e| e.namespace() == namespace && e.name() == name) {
+                let id = id(Kind::ServiceEntry, namespace, name);
+                if let Some(entry) = found(&mesh.service_entries, &id) {
                     self.entry(entry, act);
                 }
             }
             On::Host(host, namespace) => self.host(&host, &namespace, act),
-            On::Namespace(namespace) if self.is_lost_without(&act.from) => {
+            On::Namespace(namespace) => {
                 self.members_of(mesh.services_in(&namespace), act);
             }
-            On::Mesh if self.is_lost_without(&act.from) => {
+            On::Mesh => {
                 let root = mesh.settings.root_namespace.as_str();
                 let services = mesh.services.iter();
                 self.members_of(services.filter(|service| service.namespace() != root), act);
             }
-            On::Namespace(_) | On::Mesh => {}
         }
     }
 
-    /// Whether what an object says is lost where there is no waypoint; what ztunnel says as well is not.
-    fn is_lost_without(&self, from: &ObjectRef) -> bool {
-        let policies = &self.context.mesh.authorization_policies;
-        let start = policies.partition_point(|policy| policy.id < *from);
-        match policies.get(start).filter(|policy| policy.id == *from) {
-            Some(policy) => policy::needs_waypoint(&policy.spec),
-            None => true,
-        }
+    /// Whether ztunnel does what an object says, so that its copy is there only for Services that need a waypoint anyway.
+    fn is_done_without(&self, from: &ObjectRef) -> bool {
+        let policy = found(&self.context.mesh.authorization_policies, from);
+        policy.is_some_and(|policy| !policy::needs_waypoint(&policy.spec))
     }
 
     fn members_of(&mut self, services: impl Iterator<Item = &'a Object<Service>>, act: &Act) {
@@ -241,8 +246,8 @@ impl<'a> Search<'_, 'a> {
         behind.any(|member| !member.gateway && (member.meshed || !member.namespace_known))
     }
 
-    /// What the input has for waypoints, and DestinationRules, which waypoints read as sidecars did.
-    fn read_as_they_are(&mut self) {
+    /// What the input has for waypoints and is not made anew, and DestinationRules, which waypoints read as sidecars did.
+    fn read_as_they_are(&mut self, made: &HashSet<&ObjectRef>) {
         let mesh = self.context.mesh;
         let routes = mesh.routes.iter().map(|object| (&object.id, &object.raw));
         let policies = mesh.authorization_policies.iter();
@@ -250,7 +255,8 @@ impl<'a> Search<'_, 'a> {
         let tokens = mesh.request_authentications.iter();
         let tokens = tokens.map(|object| (&object.id, &object.raw));
         let others = mesh.others.iter().map(|object| (&object.id, &object.raw));
-        for (id, raw) in routes.chain(policies).chain(tokens).chain(others) {
+        let objects = routes.chain(policies).chain(tokens).chain(others);
+        for (id, raw) in objects.filter(|(id, _)| !made.contains(id)) {
             let act = Act {
                 id: id.clone(),
                 from: id.clone(),
