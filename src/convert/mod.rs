@@ -22,6 +22,7 @@ use model::{FieldPath, Mesh, Node, Object, ObjectRef, Origin, Value};
 use notes::Notes;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashSet};
+use waypoint::Reference;
 
 /// The label that objects written by this program carry.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -57,13 +58,17 @@ pub struct Outcome {
 
 /// An object as YAML text: what is written to files and shown in diffs, and a tenth of the size of its tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manifest(Box<str>);
+pub struct Manifest {
+    text: Box<str>,
+    /// Its parents and targets, so that nobody has to read the text for them.
+    references: Box<[Reference]>,
+}
 
 impl Manifest {
     /// The object as block YAML, ending in a line feed.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The object as a tree.
@@ -75,7 +80,7 @@ impl Manifest {
     /// The object as it would be read.
     #[must_use]
     pub fn to_node(&self) -> Node {
-        let chunk = model::yaml::documents(&self.0).first().copied();
+        let chunk = model::yaml::documents(&self.text).first().copied();
         let node = chunk.and_then(|chunk| model::yaml::parse(chunk).ok().flatten());
         node.unwrap_or_else(|| Node::unplaced(Value::Null))
     }
@@ -83,7 +88,10 @@ impl Manifest {
 
 impl From<&Json> for Manifest {
     fn from(object: &Json) -> Self {
-        Self(model::yaml::to_text(object).into())
+        Self {
+            text: model::yaml::to_text(object).into(),
+            references: waypoint::references(object).collect(),
+        }
     }
 }
 

@@ -122,7 +122,7 @@ fn texts(node: Option<&Node>) -> Vec<&str> {
 }
 
 /// The text under a key.
-pub fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
     node.get(key).and_then(Node::as_str)
 }
 

@@ -8,9 +8,11 @@
 pub mod bound;
 pub mod gateway;
 mod needs;
+mod reference;
 
 pub use bound::{Bound, of_labels};
 pub use needs::targets_of;
+pub use reference::{Reference, references};
 
 use super::context::Context;
 use super::kinds::some_of;

@@ -2,18 +2,18 @@
 
 use super::bound::{Bound, of_labels};
 use super::found;
+use super::reference::{Reference, references_in};
 use crate::convert::context::{Context, Host};
-use crate::convert::kinds::{has_address, read_at_waypoints, text};
+use crate::convert::kinds::{has_address, read_at_waypoints};
 use crate::convert::policy;
 use crate::convert::virtual_service::versions::is_version;
 use crate::convert::virtual_service::visibility::Visibility;
-use crate::convert::{Conversion, Disposition};
+use crate::convert::{Change, Conversion, Disposition};
 use crate::precheck::{Membership, memberships};
 use model::security::is_subset;
 use model::traffic::{Service, ServiceEntry};
 use model::virtual_service::VirtualService;
 use model::{Kind, Node, Object, ObjectRef, Workload};
-use rayon::prelude::*;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
 
@@ -32,12 +32,12 @@ pub struct Target<'a> {
 
 /// What an object acts on.
 enum On {
-    Service(String, String),
-    Entry(String, String),
+    Service(Box<str>, Box<str>),
+    Entry(Box<str>, Box<str>),
     /// A host, as an object of this namespace names it.
-    Host(String, String),
+    Host(Box<str>, Box<str>),
     /// All Services behind the waypoints of a namespace.
-    Namespace(String),
+    Namespace(Box<str>),
     /// All Services of the mesh.
     Mesh,
 }
@@ -55,69 +55,66 @@ pub fn find<'a>(context: &Context<'a>, conversion: &Conversion) -> Vec<Target<'a
         members: OnceLock::new(),
         found: BTreeMap::new(),
     };
-    let made: Vec<_> = conversion
-        .changes
-        .par_iter()
-        .map(|change| (change, places(&change.id, &change.after.to_node())))
-        .collect();
-    let ids: HashSet<&ObjectRef> = made.iter().map(|(change, _)| &change.id).collect();
-    // What ztunnel does as well needs no waypoint.
-    let needing = made
-        .into_iter()
-        .filter(|(change, _)| !search.is_done_without(&change.from));
-    for (change, places) in needing.collect::<Vec<_>>() {
+    let made: HashSet<&ObjectRef> = conversion.changes.iter().map(|change| &change.id).collect();
+    for change in &conversion.changes {
+        // What ztunnel does as well needs no waypoint.
+        if search.is_done_without(&change.from) {
+            continue;
+        }
         let act = Act {
             id: change.id.clone(),
             from: change.from.clone(),
         };
-        for on in places {
+        let places = places(&change.id, change.after.references.iter().cloned());
+        for on in places.into_iter().chain(host_of(change)) {
             search.put(on, &act);
         }
     }
-    search.read_as_they_are(&ids);
+    search.read_as_they_are(&made);
     search.kept_routes(conversion);
     search.found.into_values().collect()
 }
 
-/// What an object acts on at waypoints, by its parents, its targets or its host.
-fn places(id: &ObjectRef, object: &Node) -> Vec<On> {
-    let namespace = id.namespace.as_deref().unwrap_or_default();
-    let list = |key: &str| object.at(&["spec", key]).map_or(&[][..], Node::items);
-    let on = |reference: &Node| {
-        let name = text(reference, "name")?.to_owned();
-        let namespace = text(reference, "namespace").unwrap_or(namespace).to_owned();
-        match text(reference, "kind").unwrap_or_default() {
-            "Service" => Some(On::Service(namespace, name)),
-            "ServiceEntry" => Some(On::Entry(namespace, name)),
-            "Gateway" => Some(On::Namespace(namespace)),
-            "GatewayClass" => Some(On::Mesh),
-            _ => None,
-        }
-    };
-    match id.kind {
-        Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {
-            // A Gateway as parent is another matter than one as target.
-            let parents = list("parentRefs").iter().filter_map(on);
-            parents
-                .filter(|on| matches!(on, On::Service(..) | On::Entry(..)))
-                .collect()
-        }
+/// What an object acts on at waypoints, by its parents or targets.
+fn places(id: &ObjectRef, references: impl IntoIterator<Item = Reference>) -> Vec<On> {
+    let is_route = match id.kind {
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => true,
         Kind::AuthorizationPolicy
         | Kind::RequestAuthentication
         | Kind::WasmPlugin
         | Kind::TrafficExtension
-        | Kind::Telemetry => {
-            let single = object.at(&["spec", "targetRef"]);
-            list("targetRefs").iter().chain(single).filter_map(on).collect()
+        | Kind::Telemetry => false,
+        _ => return Vec::new(),
+    };
+    let own: Box<str> = id.namespace.as_deref().unwrap_or_default().into();
+    let on = |reference: Reference| {
+        let Reference {
+            kind,
+            namespace,
+            name,
+        } = reference;
+        let namespace = namespace.unwrap_or_else(|| own.clone());
+        match &*kind {
+            "Service" => Some(On::Service(namespace, name)),
+            "ServiceEntry" => Some(On::Entry(namespace, name)),
+            // As a parent it is another matter than as a target.
+            "Gateway" if !is_route => Some(On::Namespace(namespace)),
+            "GatewayClass" => Some(On::Mesh),
+            _ => None,
         }
-        Kind::DestinationRule => {
-            let host = object.at(&["spec", "host"]).and_then(Node::as_str);
-            host.map(|host| On::Host(host.to_owned(), namespace.to_owned()))
-                .into_iter()
-                .collect()
-        }
-        _ => Vec::new(),
+    };
+    references.into_iter().filter_map(on).collect()
+}
+
+/// The host of a DestinationRule that is written.
+fn host_of(change: &Change) -> Option<On> {
+    if change.id.kind != Kind::DestinationRule {
+        return None;
     }
+    let namespace = change.id.namespace.as_deref().unwrap_or_default();
+    let rule = change.after.to_node();
+    let host = rule.at(&["spec", "host"]).and_then(Node::as_str)?;
+    Some(On::Host(host.into(), namespace.into()))
 }
 
 /// The Services to which a policy, an extension or a Telemetry of the input is attached.
@@ -126,10 +123,13 @@ pub fn targets_of(of: &ObjectRef, object: &Node) -> Vec<ObjectRef> {
         On::Service(namespace, name) => Some(id(Kind::Service, namespace, name)),
         _ => None,
     };
-    places(of, object).into_iter().filter_map(service).collect()
+    places(of, references_in(object))
+        .into_iter()
+        .filter_map(service)
+        .collect()
 }
 
-fn id(kind: Kind, namespace: String, name: String) -> ObjectRef {
+fn id(kind: Kind, namespace: Box<str>, name: Box<str>) -> ObjectRef {
     ObjectRef {
         namespace: Some(namespace.into()),
         kind,
@@ -262,7 +262,7 @@ impl<'a> Search<'_, 'a> {
                 from: id.clone(),
             };
             // Those for a whole waypoint count where it is.
-            let places = places(id, raw).into_iter();
+            let places = places(id, references_in(raw)).into_iter();
             for on in places.filter(|on| matches!(on, On::Service(..) | On::Entry(..))) {
                 self.put(on, &act);
             }
