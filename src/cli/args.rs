@@ -1,6 +1,6 @@
 //! The arguments.
 
-use crate::convert::options::{GatewayApi, Istio, Subsets};
+use crate::convert::options::{GatewayApi, Istio, Subsets, WaypointPer};
 use crate::exit;
 use crate::plan::document::DataPlane;
 use crate::report::Format;
@@ -304,6 +304,9 @@ pub struct ConvertArgs {
     /// What becomes of rules that send requests to subsets
     #[arg(long, value_name = "HOW", default_value = "keep", help_heading = "Output")]
     pub subsets: Subsets,
+    /// Make the waypoints that are needed and missing; nothing uses them before a label says so
+    #[arg(long, value_name = "WHAT", help_heading = "Output")]
+    pub waypoint_per: Option<WaypointPer>,
     /// Where to write.
     #[command(flatten)]
     pub gate: GateArgs,

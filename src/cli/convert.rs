@@ -18,6 +18,7 @@ fn options(args: &ConvertArgs, mesh: &model::Mesh) -> convert::Options {
         istio: args.istio.unwrap_or(found.istio),
         gateway_api: args.gateway_api.unwrap_or(found.gateway_api),
         subsets: args.subsets,
+        waypoint_per: args.waypoint_per,
         ..found
     }
 }

@@ -24,7 +24,7 @@ mod retries;
 mod rules;
 mod traffic_policy;
 pub mod versions;
-mod visibility;
+pub mod visibility;
 
 use crate::code::Code;
 use crate::convert::context::Context;
