@@ -80,6 +80,7 @@ Register-ArgumentCompleter -Native -CommandName 'mesh-migrate' -ScriptBlock {
             [CompletionResult]::new('--istio', '--istio', [CompletionResultType]::ParameterName, 'The release of Istio that reads the new objects, as 1.31; read from the input if it says so, else 1.30')
             [CompletionResult]::new('--gateway-api', '--gateway-api', [CompletionResultType]::ParameterName, 'The release of the Gateway API that holds them, as 1.4/standard, with /experimental for that channel; read from the input if it says so, else 1.4/standard')
             [CompletionResult]::new('--subsets', '--subsets', [CompletionResultType]::ParameterName, 'What becomes of rules that send requests to subsets')
+            [CompletionResult]::new('--waypoint-per', '--waypoint-per', [CompletionResultType]::ParameterName, 'Make the waypoints that are needed and missing; nothing uses them before a label says so')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'text, concise, json, sarif, junit, github or markdown; with =FILE to a file. Repeatable')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'text, concise, json, sarif, junit, github or markdown; with =FILE to a file. Repeatable')
             [CompletionResult]::new('--fail-on', '--fail-on', [CompletionResultType]::ParameterName, 'The severity from which on the exit code is 1')

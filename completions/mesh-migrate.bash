@@ -213,7 +213,7 @@ _mesh__migrate() {
             return 0
             ;;
         mesh__subcmd__migrate__subcmd__convert)
-            opts="-f -n -o -q -v -h -V --filename --context --namespace --snapshot --sample --dry-run --output-dir --in-place --check --assume-services --istio --gateway-api --subsets --ingress --output --fail-on --quiet --verbose --color --no-progress --help --version"
+            opts="-f -n -o -q -v -h -V --filename --context --namespace --snapshot --sample --dry-run --output-dir --in-place --check --assume-services --istio --gateway-api --subsets --ingress --waypoint-per --output --fail-on --quiet --verbose --color --no-progress --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -275,6 +275,10 @@ _mesh__migrate() {
                     ;;
                 --subsets)
                     COMPREPLY=($(compgen -W "keep services" -- "${cur}"))
+                    return 0
+                    ;;
+                --waypoint-per)
+                    COMPREPLY=($(compgen -W "namespace service" -- "${cur}"))
                     return 0
                     ;;
                 --output)

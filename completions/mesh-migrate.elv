@@ -75,6 +75,7 @@ set edit:completion:arg-completer[mesh-migrate] = {|@words|
             cand --istio 'The release of Istio that reads the new objects, as 1.31; read from the input if it says so, else 1.30'
             cand --gateway-api 'The release of the Gateway API that holds them, as 1.4/standard, with /experimental for that channel; read from the input if it says so, else 1.4/standard'
             cand --subsets 'What becomes of rules that send requests to subsets'
+            cand --waypoint-per 'Make the waypoints that are needed and missing; nothing uses them before a label says so'
             cand -o 'text, concise, json, sarif, junit, github or markdown; with =FILE to a file. Repeatable'
             cand --output 'text, concise, json, sarif, junit, github or markdown; with =FILE to a file. Repeatable'
             cand --fail-on 'The severity from which on the exit code is 1'

@@ -72,6 +72,8 @@ complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l is
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l gateway-api -d 'The release of the Gateway API that holds them, as 1.4/standard, with /experimental for that channel; read from the input if it says so, else 1.4/standard' -r
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l subsets -d 'What becomes of rules that send requests to subsets' -r -f -a "keep\t'Such a VirtualService stays with its DestinationRule; a waypoint reads both exactly as sidecars do'
 services\t'Every subset that is used becomes a Service of its own, with a DestinationRule where the subset has a policy'"
+complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l waypoint-per -d 'Make the waypoints that are needed and missing; nothing uses them before a label says so' -r -f -a "namespace\t'One for all Services of a namespace'
+service\t'One for every Service that needs one'"
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -s o -l output -d 'text, concise, json, sarif, junit, github or markdown; with =FILE to a file. Repeatable' -r
 complete -c mesh-migrate -n "__fish_mesh_migrate_using_subcommand convert" -l fail-on -d 'The severity from which on the exit code is 1' -r -f -a "blocker\t'A blocker'
 warning\t'A warning or a blocker'

@@ -1,6 +1,6 @@
 //! The arguments.
 
-use crate::convert::options::{GatewayApi, Istio, Subsets};
+use crate::convert::options::{GatewayApi, Istio, Subsets, WaypointPer};
 use crate::exit;
 use crate::plan::document::DataPlane;
 use crate::report::Format;
@@ -307,6 +307,9 @@ pub struct ConvertArgs {
     /// Make Gateways and routes of the Gateway API of Istio's Gateways and the VirtualServices for them
     #[arg(long, help_heading = "Output")]
     pub ingress: bool,
+    /// Make the waypoints that are needed and missing; nothing uses them before a label says so
+    #[arg(long, value_name = "WHAT", help_heading = "Output")]
+    pub waypoint_per: Option<WaypointPer>,
     /// Where to write.
     #[command(flatten)]
     pub gate: GateArgs,

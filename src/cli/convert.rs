@@ -19,6 +19,7 @@ fn options(args: &ConvertArgs, mesh: &model::Mesh) -> convert::Options {
         gateway_api: args.gateway_api.unwrap_or(found.gateway_api),
         subsets: args.subsets,
         ingress: args.ingress,
+        waypoint_per: args.waypoint_per,
         ..found
     }
 }

@@ -4,6 +4,7 @@ use super::virtual_service::automation::Automation;
 use super::virtual_service::claims::{Claims, Index};
 use super::virtual_service::effective::{delegate_namespace, is_visible};
 use super::virtual_service::versions::Versions;
+use super::waypoint::{Bound, of_labels};
 use super::{Change, Options};
 use model::meta::Object;
 use model::traffic::{DestinationRule, HttpRouteResource, Service, ServiceEntry};
@@ -28,24 +29,6 @@ pub enum Host<'a> {
     Unknown,
 }
 
-/// Whether requests for a Service, or for all of a namespace, pass a waypoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound<'a> {
-    /// They pass this one.
-    To {
-        /// The namespace of the waypoint.
-        namespace: &'a str,
-        /// Its name.
-        name: &'a str,
-    },
-    /// They pass none, because a label says so.
-    Nowhere,
-    /// They pass none, because no label says which.
-    Unlabelled,
-    /// The input does not say.
-    Unknown,
-}
-
 /// An object that an earlier run of this program made.
 struct Ours<'a> {
     from: &'a str,
@@ -67,6 +50,16 @@ fn same(stored: &Node, written: &Node) -> bool {
         }
         (x, y) => x == y,
     }
+}
+
+/// Whether an object has all labels of another one; of those that it has beside them, others may have added some.
+fn has_labels(stored: &Node, written: &Node) -> bool {
+    let labels = ["metadata", "labels"];
+    let wanted = written.at(&labels).map_or(&[][..], Node::entries);
+    wanted.iter().all(|label| {
+        let old = stored.at(&labels).and_then(|old| old.get(&label.key));
+        old.is_some_and(|old| old.value == label.node.value)
+    })
 }
 
 /// What the API server adds to an object that does not say it: defaults in the CRDs of the Gateway API and of Services.
@@ -328,7 +321,7 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn bound_in(&self, namespace: &'a str) -> Bound<'a> {
         match self.namespaces.get(namespace) {
-            Some(object) => bound(&object.meta.labels, namespace).unwrap_or(Bound::Unlabelled),
+            Some(object) => of_labels(&object.meta.labels, namespace).unwrap_or(Bound::Unlabelled),
             None => Bound::Unknown,
         }
     }
@@ -336,7 +329,8 @@ impl<'a> Context<'a> {
     /// The waypoint that requests for an object with an address of its own pass; its own label comes first.
     #[must_use]
     pub fn bound<T>(&self, object: &'a Object<T>) -> Bound<'a> {
-        bound(&object.meta.labels, object.namespace()).unwrap_or_else(|| self.bound_in(object.namespace()))
+        of_labels(&object.meta.labels, object.namespace())
+            .unwrap_or_else(|| self.bound_in(object.namespace()))
     }
 
     /// The VirtualServices for sidecars that send requests to a host.
@@ -417,14 +411,22 @@ impl<'a> Context<'a> {
         self.duplicates.contains(id)
     }
 
+    /// Whether the object stands in the input.
+    #[must_use]
+    pub fn is_known(&self, id: &ObjectRef) -> bool {
+        self.names.contains(id)
+    }
+
     /// Whether an earlier run made the very same object.
     #[must_use]
     pub fn exists(&self, change: &Change) -> bool {
         let Some(ours) = self.ours.get(&change.id) else {
             return false;
         };
-        let new = Node::from(change.after.to_json());
-        matches!((ours.raw.get("spec"), new.get("spec")), (Some(old), Some(new)) if same(old, new))
+        let new = change.after.to_node();
+        let spec =
+            matches!((ours.raw.get("spec"), new.get("spec")), (Some(old), Some(new)) if same(old, new));
+        spec && has_labels(ours.raw, &new)
     }
 
     /// A name for a new object made from `from`: `base`, or with a number where that is taken by an object
@@ -464,25 +466,6 @@ fn qualify(mesh: &Mesh, host: &str, namespace: &str) -> String {
         let host = host.to_lowercase();
         format!("{host}.{namespace}.svc.{}", mesh.settings.cluster_domain)
     }
-}
-
-/// What `istio.io/use-waypoint` and its companion say.
-fn bound<'a>(
-    labels: &'a std::collections::BTreeMap<String, String>,
-    namespace: &'a str,
-) -> Option<Bound<'a>> {
-    let name = labels
-        .get("istio.io/use-waypoint")
-        .filter(|name| !name.is_empty())?;
-    Some(match name.as_str() {
-        "none" => Bound::Nowhere,
-        name => Bound::To {
-            namespace: labels
-                .get("istio.io/use-waypoint-namespace")
-                .map_or(namespace, String::as_str),
-            name,
-        },
-    })
 }
 
 /// The hosts that a VirtualService sends requests or copies of them to, as written.

@@ -5,22 +5,25 @@ mod assumed;
 pub(crate) mod context;
 mod ingress;
 mod kinds;
+mod names;
 mod notes;
 pub mod options;
 mod policy;
 mod targets;
 mod virtual_service;
+pub(crate) mod waypoint;
 
 pub use assumed::assumed_services;
-pub use options::{Options, Subsets};
+pub use options::{Options, Subsets, WaypointPer};
 
 use crate::code::Code;
 use crate::finding::Finding;
 use context::Context;
-use model::{FieldPath, Mesh, Object, ObjectRef, Origin};
+use model::{FieldPath, Mesh, Node, Object, ObjectRef, Origin, Value};
 use notes::Notes;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashSet};
+use waypoint::Reference;
 
 /// The label that objects written by this program carry.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -56,27 +59,40 @@ pub struct Outcome {
 
 /// An object as YAML text: what is written to files and shown in diffs, and a tenth of the size of its tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manifest(Box<str>);
+pub struct Manifest {
+    text: Box<str>,
+    /// Its parents and targets, so that nobody has to read the text for them.
+    references: Box<[Reference]>,
+}
 
 impl Manifest {
     /// The object as block YAML, ending in a line feed.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The object as a tree.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let chunk = model::yaml::documents(&self.0).first().copied();
+        Json::from(&self.to_node())
+    }
+
+    /// The object as it would be read.
+    #[must_use]
+    pub fn to_node(&self) -> Node {
+        let chunk = model::yaml::documents(&self.text).first().copied();
         let node = chunk.and_then(|chunk| model::yaml::parse(chunk).ok().flatten());
-        node.as_ref().map_or(Json::Null, Json::from)
+        node.unwrap_or_else(|| Node::unplaced(Value::Null))
     }
 }
 
 impl From<&Json> for Manifest {
     fn from(object: &Json) -> Self {
-        Self(model::yaml::to_text(object).into())
+        Self {
+            text: model::yaml::to_text(object).into(),
+            references: waypoint::references(object).collect(),
+        }
     }
 }
 
@@ -107,14 +123,15 @@ pub struct Conversion {
     pub findings: Vec<Finding>,
 }
 
-/// The converters, one file each, in the order in which they run; the last one says of all other kinds what
-/// becomes of them.
+/// The converters, one file each, in the order in which they run; the one of kinds says of all other kinds what becomes of
+/// them, and waypoints are for what all of them made.
 const CONVERTERS: &[fn(&Context<'_>, &mut Sink)] = &[
     ingress::convert_all,
     virtual_service::convert_all,
     virtual_service::existing::check_all,
     policy::convert_all,
     kinds::convert_all,
+    waypoint::convert_all,
 ];
 
 /// Converts a mesh.
@@ -203,6 +220,11 @@ fn metadata(id: &ObjectRef, from: &ObjectRef) -> Json {
 /// Whether an object was made by this program.
 fn is_ours(labels: &BTreeMap<String, String>) -> bool {
     labels.get(MANAGED_BY).is_some_and(|manager| manager == PROGRAM)
+}
+
+/// Whether an earlier run made an object from another one.
+fn is_copy<T>(object: &Object<T>) -> bool {
+    is_ours(&object.meta.labels) && object.meta.annotations.contains_key(CONVERTED_FROM)
 }
 
 /// Findings that were made once per port or target, each once.

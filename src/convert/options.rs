@@ -15,6 +15,8 @@ pub struct Options {
     pub gateway_api: GatewayApi,
     /// What becomes of subsets.
     pub subsets: Subsets,
+    /// Whether waypoints are made, and for what; `None` only tells which are needed.
+    pub waypoint_per: Option<WaypointPer>,
     /// Whether policies are attached to Services only, never to waypoints or their class: a plan binds Service by
     /// Service.
     pub services_only: bool,
@@ -30,6 +32,15 @@ pub enum Subsets {
     Keep,
     /// Every subset that is used becomes a Service of its own, with a DestinationRule where the subset has a policy.
     Services,
+}
+
+/// For what a waypoint is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum WaypointPer {
+    /// One for all Services of a namespace.
+    Namespace,
+    /// One for every Service that needs one.
+    Service,
 }
 
 impl Options {
@@ -82,6 +93,7 @@ impl Options {
                 .unwrap_or_default(),
             gateway_api: GatewayApi::of(mesh).unwrap_or_default(),
             subsets: Subsets::default(),
+            waypoint_per: None,
             services_only: false,
             ingress: false,
         }

@@ -1,6 +1,7 @@
 //! Objects of the same kind as an old one, attached to targets instead of selecting pods.
 
 use super::Change;
+use super::waypoint::gateway::CLASS;
 use model::{Object, ObjectRef};
 use serde_json::{Map, Value as Json, json};
 
@@ -26,7 +27,7 @@ impl To {
         let (group, kind, name) = match self {
             Self::Service(name) => ("", "Service", name.as_str()),
             Self::Waypoint(name) => ("gateway.networking.k8s.io", "Gateway", name.as_str()),
-            Self::AllWaypoints => ("gateway.networking.k8s.io", "GatewayClass", "istio-waypoint"),
+            Self::AllWaypoints => ("gateway.networking.k8s.io", "GatewayClass", CLASS),
         };
         json!({ "group": group, "kind": kind, "name": name })
     }

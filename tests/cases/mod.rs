@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each program of tests uses a part of it")]
 
 use clap::ValueEnum as _;
-use mesh_migrate::convert::{Conversion, Options, Subsets, assumed_services, convert};
+use mesh_migrate::convert::{Conversion, Options, Subsets, WaypointPer, assumed_services, convert};
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
 use std::path::Path;
@@ -49,6 +49,9 @@ impl Case {
                 "--ingress" => options.ingress = true,
                 "--istio" => options.istio = words.next().unwrap().parse().unwrap(),
                 "--subsets" => options.subsets = Subsets::from_str(words.next().unwrap(), false).unwrap(),
+                "--waypoint-per" => {
+                    options.waypoint_per = Some(WaypointPer::from_str(words.next().unwrap(), false).unwrap());
+                }
                 "--gateway-api" => options.gateway_api = words.next().unwrap().parse().unwrap(),
                 other => panic!("no option of a case is called {other}"),
             }

@@ -2,7 +2,9 @@
 
 use super::super::root;
 use clap::ValueEnum as _;
-use mesh_migrate::convert::{Conversion, Disposition, Options, Subsets, assumed_services, convert};
+use mesh_migrate::convert::{
+    Conversion, Disposition, Options, Subsets, WaypointPer, assumed_services, convert,
+};
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
 use mesh_migrate::ledger::{Outcome, Row, Table, gateway_api, table, tables};
@@ -51,6 +53,9 @@ fn cases() -> Vec<Case> {
                 "--ingress" => options.ingress = true,
                 "--istio" => options.istio = words.next().unwrap().parse().unwrap(),
                 "--subsets" => options.subsets = Subsets::from_str(words.next().unwrap(), false).unwrap(),
+                "--waypoint-per" => {
+                    options.waypoint_per = Some(WaypointPer::from_str(words.next().unwrap(), false).unwrap());
+                }
                 "--gateway-api" => options.gateway_api = words.next().unwrap().parse().unwrap(),
                 _ => {}
             }

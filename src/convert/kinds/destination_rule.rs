@@ -9,7 +9,7 @@ use crate::convert::notes::Notes;
 use crate::convert::targets;
 use crate::convert::{Change, Disposition, Sink};
 use model::traffic::DestinationRule;
-use model::{FieldPath, Object};
+use model::{FieldPath, Object, ObjectRef};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -37,6 +37,29 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
         };
         sink.put(object, disposition, changes, notes.into_findings());
     }
+}
+
+/// The rules that do something at waypoints, each with the hosts whose waypoint reads it.
+pub fn read_at_waypoints(context: &Context<'_>) -> Vec<(ObjectRef, Vec<String>)> {
+    let rules = Rules {
+        context,
+        waypoints: Waypoints::of(context),
+        by_host: HashMap::new(),
+    };
+    let of_users = |object: &&Rule| !crate::convert::is_ours(&object.meta.labels);
+    let acting = |object: &&Rule| blocks(object).iter().any(Block::acts);
+    let objects = context.mesh.destination_rules.iter();
+    objects
+        .filter(of_users)
+        .filter(acting)
+        .map(|object| {
+            let hosts = rules.waypoints.dialled(&object.spec.host, object.namespace());
+            let seen = hosts
+                .into_iter()
+                .filter(|(_, dialled)| rules.sight(object, dialled).is_seen());
+            (object.id.clone(), seen.map(|(host, _)| host).collect())
+        })
+        .collect()
 }
 
 /// The rules that users wrote, by their qualified host.

@@ -16,6 +16,10 @@ mod traffic_policy;
 mod virtual_machine;
 mod waypoint;
 
+pub use attach::selector;
+pub use destination_rule::read_at_waypoints;
+pub use waypoint::has_address;
+
 use crate::convert::assumed::is_assumed;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
@@ -128,14 +132,14 @@ fn spec(keys: &[&str]) -> FieldPath {
 }
 
 /// Whether an object says itself for which waypoints it is.
-fn is_targeted<T>(object: &Object<T>) -> bool {
+pub fn is_targeted<T>(object: &Object<T>) -> bool {
     ["targetRefs", "targetRef"]
         .iter()
         .any(|key| field(object, &[key]).is_some())
 }
 
 /// At most three names, and how many more there are.
-fn some_of<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
+pub fn some_of<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
     let mut names = names.into_iter();
     let shown: Vec<String> = names.by_ref().take(3).map(|name| name.to_string()).collect();
     match names.count() {

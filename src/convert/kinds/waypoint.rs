@@ -1,14 +1,9 @@
 //! Which waypoint stands before a host, and in which namespace it looks for rules.
 
 use crate::convert::context::{Context, Host};
+use crate::convert::waypoint::Bound;
+use model::Object;
 use model::traffic::{Service, ServiceEntry};
-use model::{Kind, Object};
-use std::collections::{BTreeMap, HashMap};
-
-/// Names the waypoint of an object or of a whole namespace; `none` opts out.
-const USE_WAYPOINT: &str = "istio.io/use-waypoint";
-/// The namespace of that waypoint, if it is another one.
-const WAYPOINT_NAMESPACE: &str = "istio.io/use-waypoint-namespace";
 
 /// What stands before a host in ambient mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,32 +54,20 @@ impl Dialled<'_> {
     }
 }
 
+/// Whether the hosts of a ServiceEntry have addresses, written or given by Istio, that can lead to a waypoint.
+pub fn has_address(entry: &ServiceEntry) -> bool {
+    !entry.addresses.is_empty() || !matches!(entry.resolution.as_deref(), None | Some("NONE"))
+}
+
 /// The waypoints of a mesh, by the labels of namespaces and objects.
 pub struct Waypoints<'a> {
     context: &'a Context<'a>,
-    labels: HashMap<&'a str, &'a BTreeMap<String, String>>,
 }
 
 impl<'a> Waypoints<'a> {
-    /// Reads the labels of all namespaces.
+    /// Those of the labels that a mesh has.
     pub fn of(context: &'a Context<'a>) -> Self {
-        let labels = context
-            .mesh
-            .others_of(&Kind::Namespace)
-            .map(|namespace| (namespace.name(), &namespace.meta.labels))
-            .collect();
-        Self { context, labels }
-    }
-
-    /// The namespace of the waypoint that a label names: of the object, else of its namespace. The outer `None` is no
-    /// label at all, the inner one opts out.
-    fn labelled<T>(&self, object: &'a Object<T>) -> Option<Option<&'a str>> {
-        let of = |labels: &'a BTreeMap<String, String>| {
-            let name = labels.get(USE_WAYPOINT)?;
-            let elsewhere = labels.get(WAYPOINT_NAMESPACE).map(String::as_str);
-            Some((name != "none").then(|| elsewhere.unwrap_or(object.namespace())))
-        };
-        of(&object.meta.labels).or_else(|| of(self.labels.get(object.namespace()).copied()?))
+        Self { context }
     }
 
     /// What stands before a Service.
@@ -94,10 +77,10 @@ impl<'a> Waypoints<'a> {
         } else if service.spec.is_external_name() {
             Served::Nothing("is only an alias in DNS")
         } else {
-            match self.labelled(service) {
-                Some(None) => Served::Nothing("opts out of waypoints by its label"),
-                Some(Some(namespace)) => Served::From(namespace),
-                None => Served::From(service.namespace()),
+            match self.context.bound(service) {
+                Bound::Nowhere => Served::Nothing("opts out of waypoints by its label"),
+                Bound::To { namespace, .. } => Served::From(namespace),
+                Bound::Unlabelled | Bound::Unknown => Served::From(service.namespace()),
             }
         };
         let exports = service.meta.annotations.get("networking.istio.io/exportTo");
@@ -111,14 +94,14 @@ impl<'a> Waypoints<'a> {
     /// What stands before the hosts of a ServiceEntry.
     pub fn of_entry(&self, entry: &'a Object<ServiceEntry>) -> Dialled<'a> {
         let internal = entry.spec.location.as_deref() == Some("MESH_INTERNAL");
-        let no_address = entry.spec.addresses.is_empty()
-            && matches!(entry.spec.resolution.as_deref(), None | Some("NONE"));
-        let served = match self.labelled(entry) {
-            _ if no_address => Served::Nothing("has no address that ztunnel could send to a waypoint"),
-            Some(None) => Served::Nothing("opts out of waypoints by its label"),
-            Some(Some(namespace)) => Served::From(namespace),
-            None if internal => Served::From(entry.namespace()),
-            None => Served::Nothing("is outside of the mesh and has no egress waypoint"),
+        let served = match self.context.bound(entry) {
+            _ if !has_address(&entry.spec) => {
+                Served::Nothing("has no address that ztunnel could send to a waypoint")
+            }
+            Bound::Nowhere => Served::Nothing("opts out of waypoints by its label"),
+            Bound::To { namespace, .. } => Served::From(namespace),
+            _ if internal => Served::From(entry.namespace()),
+            _ => Served::Nothing("is outside of the mesh and has no egress waypoint"),
         };
         Dialled {
             namespace: entry.namespace(),

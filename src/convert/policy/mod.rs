@@ -4,6 +4,7 @@ mod attach;
 mod authorization_policy;
 mod exclude;
 mod fit;
+mod others;
 mod path_edit;
 mod pattern;
 mod ports;
@@ -21,7 +22,7 @@ mod ztunnel;
 
 use super::context::Context;
 use super::notes::Notes;
-use super::{CONVERTED_FROM, Disposition, Sink};
+use super::{Disposition, Sink, is_copy};
 use attach::{Draft, Names};
 use model::security::{Action, AuthorizationPolicy, RequestAuthentication};
 use model::{Object, ObjectRef};
@@ -30,6 +31,8 @@ use rayon::prelude::*;
 use reach::{Coverage, Reach, Selection, Target};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use waypoints::Waypoints;
+
+pub use ztunnel::needs_waypoint;
 
 /// The annotation of a policy that is on trial: it counts, but does not act.
 const DRY_RUN: &str = "istio.io/dry-run";
@@ -139,23 +142,31 @@ impl<'c, 'a> World<'c, 'a> {
             .flat_map(|way| &way.places)
             .map(|place| &place.service.id)
             .collect();
+        let targeted = others::targeted(self.context);
         let mut needs: Vec<bool> = self
             .reach
             .targets
             .iter()
-            .map(|target| target.bound || target.is_routed() || led_to.contains(&target.service.id))
+            .map(|target| {
+                let id = &target.service.id;
+                target.bound || target.is_routed() || led_to.contains(id) || targeted.contains(id)
+            })
             .collect();
         let layer_7 = mesh
             .authorization_policies
             .iter()
-            .filter(|policy| is_ruling(policy) && ztunnel::needs_waypoint(&policy.spec))
+            .filter(|policy| is_ruling(policy) && needs_waypoint(&policy.spec))
             .map(|policy| Selection::new(policy.namespace(), policy.spec.selector.as_ref(), self.root));
         let tokens = mesh
             .request_authentications
             .iter()
             .filter(|object| !object.spec.is_targeted())
             .map(|object| Selection::new(object.namespace(), object.spec.selector.as_ref(), self.root));
-        let selections: Vec<_> = layer_7.chain(tokens).collect();
+        let selectors = others::selectors(self.context);
+        let others = selectors
+            .iter()
+            .map(|(namespace, selector)| Selection::new(namespace, Some(selector), self.root));
+        let selections: Vec<_> = layer_7.chain(tokens).chain(others).collect();
         let found: Vec<Vec<usize>> = selections
             .par_iter()
             .map(|selection| {
@@ -190,11 +201,6 @@ impl<'c, 'a> World<'c, 'a> {
 /// Whether a policy is for pods, and not one of our own copies.
 fn is_ruling(policy: &Object<AuthorizationPolicy>) -> bool {
     !policy.spec.is_targeted() && !is_copy(policy)
-}
-
-/// Whether an earlier run made the object from another one.
-fn is_copy<T>(object: &Object<T>) -> bool {
-    super::is_ours(&object.meta.labels) && object.meta.annotations.contains_key(CONVERTED_FROM)
 }
 
 /// Converts all policies of a mesh. Rules on tokens and what verifies the tokens move together or not at all.

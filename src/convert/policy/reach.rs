@@ -2,6 +2,7 @@
 
 use super::ways::{Place, Routing, Way, Ways, is_tcp};
 use crate::convert::context::Context;
+use crate::convert::waypoint::Bound;
 use model::meta::Object;
 use model::security::{WorkloadSelector, is_subset};
 use model::traffic::{Service, ServicePort};
@@ -104,7 +105,7 @@ impl<'a> Reach<'a> {
             served.extend(behind.iter().map(|workload| &workload.id));
             pods.insert(&service.id, behind);
         }
-        let (bound, routing) = (Bound::of(context), Routing::of(context));
+        let routing = Routing::of(context);
         let targets: Vec<_> = mesh
             .services
             .par_iter()
@@ -114,7 +115,7 @@ impl<'a> Reach<'a> {
             .map(|service| Target {
                 service,
                 ways: Ways::from(&routing, service),
-                bound: bound.is(service) || routing.has_rule(service),
+                bound: matches!(context.bound(service), Bound::To { .. }) || routing.has_rule(service),
             })
             .collect();
         let mut into: HashMap<&str, Vec<usize>> = HashMap::new();
@@ -255,32 +256,6 @@ fn container_port(template: &PodTemplate, name: &str) -> Option<u16> {
         .find(|port| port.name.as_deref() == Some(name))
         .and_then(|port| port.container_port)
         .map(|port| port.0)
-}
-
-/// Which Services ask for a waypoint, by themselves or by their namespace.
-struct Bound<'a> {
-    namespaces: HashMap<&'a str, &'a BTreeMap<String, String>>,
-}
-
-/// The label by which a Service, or all of a namespace, asks for a waypoint.
-pub const USE_WAYPOINT: &str = "istio.io/use-waypoint";
-
-impl<'a> Bound<'a> {
-    fn of(context: &Context<'a>) -> Self {
-        let namespaces = context.mesh.others.iter();
-        let namespaces = namespaces.filter(|object| object.id.kind == model::Kind::Namespace);
-        Self {
-            namespaces: namespaces
-                .map(|object| (object.name(), &object.meta.labels))
-                .collect(),
-        }
-    }
-
-    fn is(&self, service: &Object<Service>) -> bool {
-        let own = service.meta.labels.get(USE_WAYPOINT);
-        let inherited = || self.namespaces.get(service.namespace())?.get(USE_WAYPOINT);
-        own.or_else(inherited).is_some_and(|name| name != "none")
-    }
 }
 
 /// The workloads of a namespace, indexed by their labels.

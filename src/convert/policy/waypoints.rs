@@ -1,7 +1,8 @@
 //! The waypoints of the input, and whether a policy for a namespace can be attached to them.
 
-use super::reach::USE_WAYPOINT;
 use crate::convert::context::Context;
+use crate::convert::waypoint::{Bound, gateway, of_labels};
+use crate::convert::{WaypointPer, is_copy};
 use model::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,39 +24,41 @@ impl<'a> Waypoints<'a> {
             shared: BTreeSet::new(),
             for_pods: BTreeSet::new(),
         };
-        for gateway in &mesh.gateways {
-            if gateway.spec.gateway_class_name != "istio-waypoint" {
-                continue;
-            }
-            let purpose = gateway
-                .meta
-                .labels
-                .get("istio.io/waypoint-for")
-                .map(String::as_str);
-            if matches!(purpose, Some("workload" | "all")) {
+        // A second conversion must not decide otherwise because of the waypoints that the first one made.
+        let gateways = mesh.gateways.iter().filter(|gateway| !is_copy(*gateway));
+        for gateway in gateways.filter(|gateway| gateway::is_waypoint(gateway)) {
+            if gateway::serves_pods(gateway) {
                 waypoints.for_pods.insert(gateway.namespace());
             }
             let names = waypoints.names.entry(gateway.namespace()).or_default();
             names.push(gateway.name());
         }
-        let namespaces = mesh.others.iter();
-        let namespaces = namespaces.filter(|object| object.id.kind == Kind::Namespace);
+        let namespaces = mesh.others_of(&Kind::Namespace);
         let labels = namespaces.map(|object| (object.name(), &object.meta.labels));
         let services = mesh
             .services
             .iter()
             .map(|object| (object.namespace(), &object.meta.labels));
         for (namespace, labels) in labels.chain(services) {
-            let elsewhere = labels.get(&format!("{USE_WAYPOINT}-namespace"));
-            if let Some(other) = elsewhere.filter(|other| *other != namespace) {
-                waypoints.shared.insert(namespace);
-                waypoints.shared.insert(other);
-            }
             let names = waypoints.names.get(namespace).map_or(&[][..], Vec::as_slice);
-            let own = labels.get(USE_WAYPOINT).filter(|_| elsewhere.is_none());
-            if own.is_some_and(|own| own == "none" || !names.contains(&own.as_str())) {
-                waypoints.shared.insert(namespace);
+            match of_labels(labels, namespace) {
+                Some(Bound::To { namespace: other, .. }) if other != namespace => {
+                    waypoints.shared.extend([namespace, other]);
+                }
+                Some(Bound::To { name, .. }) if names.contains(&name) => {}
+                Some(_) => {
+                    waypoints.shared.insert(namespace);
+                }
+                None => {}
             }
+        }
+        if context.options.waypoint_per == Some(WaypointPer::Service) {
+            // Services get waypoints of their own, unless all of the namespace uses one.
+            let unused = waypoints.names.keys().copied();
+            let unused: Vec<&str> = unused
+                .filter(|namespace| !matches!(context.bound_in(namespace), Bound::To { .. }))
+                .collect();
+            waypoints.shared.extend(unused);
         }
         waypoints
     }

@@ -1,8 +1,9 @@
 //! Routes of the Gateway API that are in the input already: what of them means less, or more, than it seems to.
 
 use crate::code::Code;
-use crate::convert::context::{Bound, Context};
+use crate::convert::context::Context;
 use crate::convert::notes::Notes;
+use crate::convert::waypoint::Bound;
 use crate::convert::{Sink, is_ours};
 use model::meta::Object;
 use model::traffic::{HttpRouteResource, ParentReference};

@@ -8,6 +8,7 @@ use super::traffic_policy;
 use crate::code::Code;
 use crate::convert::assumed::is_assumed;
 use crate::convert::context::Context;
+use crate::convert::names::{MAX_NAME, with_hash};
 use crate::convert::notes::Notes;
 use crate::convert::{Change, Sink};
 use model::meta::Object;
@@ -18,9 +19,6 @@ use std::collections::{BTreeSet, HashMap};
 
 /// The label of a Service that was made of a subset; its value is the name of the Service with the subset.
 pub const VERSION_OF: &str = "mesh-migrate.io/version-of";
-
-/// The longest name of a Service (RFC 1035).
-const MAX_NAME: usize = 63;
 
 /// Fields of a Service that one for a version has, too, beside its selector and its ports.
 const COPIED_FIELDS: [&str; 7] = [
@@ -181,16 +179,7 @@ fn name(context: &Context<'_>, service: &Object<Service>, subset: &str) -> Strin
     if plain.len() <= MAX_NAME && !ambiguous {
         return plain;
     }
-    let hash = fnv(&format!("{}/{subset}", service.name()));
-    let room: String = plain.chars().take(MAX_NAME - 9).collect();
-    format!("{}-{hash:08x}", room.trim_end_matches('-'))
-}
-
-/// FNV-1a with 32 bits: short, and the same in every release.
-fn fnv(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    with_hash(&plain, MAX_NAME, &format!("{}/{subset}", service.name()))
 }
 
 fn service_id(version: &Version) -> ObjectRef {

@@ -1,8 +1,9 @@
 //! Who sees a VirtualService, and who would see the route made of it.
 
 use crate::code::Code;
-use crate::convert::context::{Bound, Context};
+use crate::convert::context::Context;
 use crate::convert::notes::Notes;
+use crate::convert::waypoint::Bound;
 use model::FieldPath;
 use model::meta::Object;
 use model::settings::MeshSettings;

@@ -1,6 +1,8 @@
 //! Runs reading, precheck and convert over every file of a folder, each on its own, and prints what became of it
 //! as Markdown: `cargo run --release --example corpus -- FOLDER > docs/corpus.md`.
 
+mod virtual_services;
+
 use mesh_migrate::convert::{Disposition, Options, assumed_services, convert};
 use mesh_migrate::input::files::read;
 use mesh_migrate::input::{DocumentKind, Input};
@@ -11,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use virtual_services::Counts;
 
 /// What became of a file as a whole: the first of these that holds for one of its documents.
 const RESULTS: [&str; 7] = [
@@ -76,6 +79,7 @@ fn main() -> std::io::Result<()> {
     for result in RESULTS {
         writeln!(out, "| {result} | {} |", results.get(result).unwrap_or(&0))?;
     }
+    Counts::of(&files).write(&mut out)?;
     writeln!(
         out,
         "\n| kind | converted | kept | nothing to do | not ours |\n|---|---:|---:|---:|---:|"
