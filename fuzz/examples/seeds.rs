@@ -45,14 +45,34 @@ fn manifests(folders: &[&str], first: &[&[u8]]) -> io::Result<Vec<Vec<u8>>> {
 /// Words of the manifests and marks of YAML, for `-dict`.
 fn dictionary() -> io::Result<String> {
     let marks = [
-        "\\x0a---\\x0a", "\\x0a...\\x0a", "\\x0d\\x0a", "\\x0d", "\\x0a- ", ": ", "? ", "&a ", "*a", "<<: *a", "|-\\x0a", ">+\\x0a", "|2\\x0a", "!!str ",
-        "{}", "[]", "\\xef\\xbb\\xbf", "\\xe2\\x80\\xa8", "{{ .Values.x }}", "apiVersion: v1\\x0akind: List\\x0aitems:\\x0a- ",
+        "\\x0a---\\x0a",
+        "\\x0a...\\x0a",
+        "\\x0d\\x0a",
+        "\\x0d",
+        "\\x0a- ",
+        ": ",
+        "? ",
+        "&a ",
+        "*a",
+        "<<: *a",
+        "|-\\x0a",
+        ">+\\x0a",
+        "|2\\x0a",
+        "!!str ",
+        "{}",
+        "[]",
+        "\\xef\\xbb\\xbf",
+        "\\xe2\\x80\\xa8",
+        "{{ .Values.x }}",
+        "apiVersion: v1\\x0akind: List\\x0aitems:\\x0a- ",
     ];
     let mut words: BTreeSet<String> = marks.map(str::to_owned).into();
     for text in texts(&["convert"])? {
         let text = String::from_utf8_lossy(&text);
         let is_part = |c: char| c.is_ascii_alphanumeric() || "-./*_:".contains(c);
-        let all = text.split(|c| !is_part(c)).filter(|word| (3..64).contains(&word.len()));
+        let all = text
+            .split(|c| !is_part(c))
+            .filter(|word| (3..64).contains(&word.len()));
         words.extend(all.map(str::to_owned));
     }
     Ok(words.iter().map(|word| format!("\"{word}\"\n")).collect())

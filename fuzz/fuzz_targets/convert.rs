@@ -51,7 +51,10 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     }
     PARTS.vary(&mut documents, &mut random);
     let text = text_of(&documents);
-    let Some(room) = data.get_mut(1..max_size).and_then(|room| room.get_mut(..text.len())) else {
+    let Some(room) = data
+        .get_mut(1..max_size)
+        .and_then(|room| room.get_mut(..text.len()))
+    else {
         return fuzzer_mutate(data, size, max_size);
     };
     room.copy_from_slice(text.as_bytes());
@@ -65,7 +68,9 @@ fn options(choice: u8) -> Options {
     let bits = |at: u8, count: u8| usize::from((choice >> at) & ((1 << count) - 1));
     Options {
         istio: ["1.30", "1.31"][bits(0, 1)].parse().unwrap(),
-        gateway_api: ["1.4", "1.5", "1.6", "1.6/experimental"][bits(1, 2)].parse().unwrap(),
+        gateway_api: ["1.4", "1.5", "1.6", "1.6/experimental"][bits(1, 2)]
+            .parse()
+            .unwrap(),
         subsets: [Subsets::Keep, Subsets::Services][bits(3, 1)],
         services_only: bits(4, 1) == 1,
         ..Options::default()
@@ -81,12 +86,21 @@ fn read(texts: &[&str]) -> Input {
 }
 
 fn shown(conversion: &Conversion) -> Vec<&str> {
-    conversion.changes.iter().map(|change| change.after.text()).collect()
+    conversion
+        .changes
+        .iter()
+        .map(|change| change.after.text())
+        .collect()
 }
 
 fn said(conversion: &Conversion) -> BTreeSet<String> {
     let findings = conversion.findings.iter();
     findings
-        .map(|finding| format!("{} {:?} {}", finding.code, finding.location.object, finding.message))
+        .map(|finding| {
+            format!(
+                "{} {:?} {}",
+                finding.code, finding.location.object, finding.message
+            )
+        })
         .collect()
 }

@@ -51,7 +51,9 @@ impl Parts {
         let mut parts = Self::default();
         for text in texts(&["convert"]).unwrap_or_default() {
             for document in trees(&String::from_utf8_lossy(&text)) {
-                each(&document, &place(&document), &mut |place, node| parts.learn(place, node));
+                each(&document, &place(&document), &mut |place, node| {
+                    parts.learn(place, node)
+                });
                 parts.documents.push(document);
             }
         }
@@ -93,7 +95,9 @@ impl Parts {
                 let (mut count, root) = (0, place(document));
                 each(document, &root, &mut |_, _| count += 1);
                 let mut left = random.below(count);
-                at(document, &root, &mut left, &mut |place, node| self.replace(place, node, random));
+                at(document, &root, &mut left, &mut |place, node| {
+                    self.replace(place, node, random)
+                });
             }
         }
     }
@@ -142,7 +146,9 @@ fn each(node: &Json, place: &str, seen: &mut impl FnMut(&str, &Json)) {
     seen(place, node);
     match node {
         Json::Array(items) => items.iter().for_each(|item| each(item, place, seen)),
-        Json::Object(fields) => fields.iter().for_each(|(key, value)| each(value, &below(place, key), seen)),
+        Json::Object(fields) => fields
+            .iter()
+            .for_each(|(key, value)| each(value, &below(place, key), seen)),
         _ => {}
     }
 }

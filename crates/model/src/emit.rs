@@ -169,10 +169,18 @@ mod tests {
     #[test]
     fn a_long_key_can_be_read() {
         let key = "k".repeat(1500);
-        for value in [json!("x"), json!([{ "a": [1] }]), json!({ "b": { "c": "x\ny\n" } }), json!("x\n")] {
+        for value in [
+            json!("x"),
+            json!([{ "a": [1] }]),
+            json!({ "b": { "c": "x\ny\n" } }),
+            json!("x\n"),
+        ] {
             let document = json!({ "a": { key.clone(): value, "z": 1 } });
             assert_eq!(reread(&to_text(&document)), document);
-            assert_eq!(serde_yaml::from_str::<Json>(&to_text(&document)).unwrap(), document);
+            assert_eq!(
+                serde_yaml::from_str::<Json>(&to_text(&document)).unwrap(),
+                document
+            );
         }
     }
 
