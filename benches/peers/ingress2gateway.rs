@@ -10,6 +10,7 @@
 )]
 
 #[path = "../mesh/mod.rs"]
+#[expect(dead_code, reason = "another bench plans meshes, too")]
 mod mesh;
 
 use std::fs;
