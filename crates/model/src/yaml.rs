@@ -15,6 +15,8 @@ use std::sync::Arc;
 const MAX_DEPTH: usize = 200;
 /// How many nodes a document may have once its aliases are expanded.
 const MAX_NODES: usize = 2_000_000;
+/// How many of these aliases may make: kubectl's reader refuses larger documents that consist of little else.
+const MAX_ALIASED: usize = 400_000;
 /// As much of a text as counts as a node where an alias repeats it.
 const BYTES_PER_NODE: usize = 64;
 /// From this many keys on, duplicates are looked for with a hash set.
@@ -107,6 +109,7 @@ struct Builder<'a> {
     line_offset: u32,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    aliased: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -116,6 +119,7 @@ impl<'a> Builder<'a> {
             line_offset: chunk.first_line - 1,
             anchors: HashMap::new(),
             nodes: 0,
+            aliased: 0,
         }
     }
 
@@ -187,7 +191,8 @@ impl<'a> Builder<'a> {
         // Looked at before it is copied. What is deep by aliases alone is as deep as what is written so.
         let (nodes, height) = size(target);
         self.nodes += nodes;
-        if depth + height > MAX_DEPTH || self.nodes > MAX_NODES {
+        self.aliased += nodes;
+        if depth + height > MAX_DEPTH || self.nodes > MAX_NODES || self.aliased > MAX_ALIASED {
             return Err(self.too_large(span));
         }
         Ok(Node {
