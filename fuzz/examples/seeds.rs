@@ -1,10 +1,12 @@
 //! Writes the first inputs of each target into `corpus/<target>`, from the messages themselves.
 
+use mesh_fuzz::manifests::texts;
 use mesh_fuzz::{pod, policy, service};
 use prost::Message;
 use proxy::proto::discovery::{Any, DeltaResponse, Resource};
 use proxy::proto::{security, workload};
 use proxy::zds::{Request, Response, WorkloadInfo, encode_hello};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -17,9 +19,9 @@ fn main() -> io::Result<()> {
         ("dns", dns()),
         ("cni_stdin", cni_stdin()),
         ("xds", xds()),
-        ("yaml", manifests(&["bad", "convert", "samples"], b"")?),
-        ("convert", manifests(&["convert", "samples"], b"\0")?),
-        ("in_place", manifests(&["in-place", "convert"], b"")?),
+        ("yaml", manifests(&["bad", "convert", "samples"], &[b""])?),
+        ("convert", manifests(&["convert", "samples"], &[b"\0", b"\x0f"])?),
+        ("in_place", manifests(&["in-place", "convert"], &[b""])?),
     ] {
         let folder = root.join(target);
         fs::create_dir_all(&folder)?;
@@ -27,24 +29,53 @@ fn main() -> io::Result<()> {
             fs::write(folder.join(format!("seed-{number}")), seed)?;
         }
     }
-    Ok(())
+    fs::write(root.join("manifests.dict"), dictionary()?)
 }
 
-/// The manifests of the tests, each behind a first part.
-fn manifests(folders: &[&str], first: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata");
-    let mut open: Vec<_> = folders.iter().map(|folder| root.join(folder)).collect();
-    let mut seeds = Vec::new();
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            for entry in fs::read_dir(path)? {
-                open.push(entry?.path());
-            }
-        } else if path.extension().is_some_and(|end| end == "yaml" || end == "json") {
-            seeds.push([first, fs::read(path)?.as_slice()].concat());
-        }
+/// The manifests of the tests, each behind each of some first bytes.
+fn manifests(folders: &[&str], first: &[&[u8]]) -> io::Result<Vec<Vec<u8>>> {
+    let texts = texts(folders)?;
+    let behind = |first: &&[u8]| {
+        let seeds = texts.iter().map(|text| [first, text.as_slice()].concat());
+        seeds.collect::<Vec<_>>()
+    };
+    Ok(first.iter().flat_map(behind).collect())
+}
+
+/// Words of the manifests and marks of YAML, for `-dict`.
+fn dictionary() -> io::Result<String> {
+    let marks = [
+        "\\x0a---\\x0a",
+        "\\x0a...\\x0a",
+        "\\x0d\\x0a",
+        "\\x0d",
+        "\\x0a- ",
+        ": ",
+        "? ",
+        "&a ",
+        "*a",
+        "<<: *a",
+        "|-\\x0a",
+        ">+\\x0a",
+        "|2\\x0a",
+        "!!str ",
+        "{}",
+        "[]",
+        "\\xef\\xbb\\xbf",
+        "\\xe2\\x80\\xa8",
+        "{{ .Values.x }}",
+        "apiVersion: v1\\x0akind: List\\x0aitems:\\x0a- ",
+    ];
+    let mut words: BTreeSet<String> = marks.map(str::to_owned).into();
+    for text in texts(&["convert"])? {
+        let text = String::from_utf8_lossy(&text);
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "-./*_:".contains(c);
+        let all = text
+            .split(|c| !is_part(c))
+            .filter(|word| (3..64).contains(&word.len()));
+        words.extend(all.map(str::to_owned));
     }
-    Ok(seeds)
+    Ok(words.iter().map(|word| format!("\"{word}\"\n")).collect())
 }
 
 /// One byte of mode, then packets: length, number of descriptors, bytes.

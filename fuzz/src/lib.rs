@@ -1,5 +1,7 @@
 //! What the targets share: a small mesh to ask about, and the seeds.
 
+pub mod manifests;
+
 use bytes::Bytes;
 use proxy::proto::security::{self, Authorization};
 use proxy::proto::workload as wire;

@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 use mesh_migrate::convert::{Conversion, Options, Subsets, WaypointPer, assumed_services, convert};
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file and the flags of `convert` in its first line, as `# options: --istio 1.31`.
 pub struct Case {
@@ -19,17 +19,22 @@ pub struct Case {
 impl Case {
     /// All of them, with the names of their files.
     pub fn all() -> Vec<(String, Self)> {
+        let named = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, Self::read(path))
+        };
+        Self::paths().iter().map(named).collect()
+    }
+
+    /// Their files.
+    pub fn paths() -> Vec<PathBuf> {
         let files = std::fs::read_dir("testdata/convert").unwrap().flatten();
         let mut paths: Vec<_> = files
             .map(|file| file.path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
             .collect();
         paths.sort();
-        let named = |path: &std::path::PathBuf| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            (name, Self::read(path))
-        };
-        paths.iter().map(named).collect()
+        paths
     }
 
     pub fn read(path: &Path) -> Self {

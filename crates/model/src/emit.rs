@@ -6,6 +6,9 @@
 use crate::scalar::is_text;
 use serde_json::Value as Json;
 
+/// Longer keys need a mark of their own: YAML 1.2.2 §8.2.2 limits the others to 1024 characters.
+const MAX_KEY: usize = 1000;
+
 /// A value as block YAML, ending in a line feed.
 #[must_use]
 pub fn to_text(value: &Json) -> String {
@@ -23,7 +26,13 @@ fn mapping(fields: &serde_json::Map<String, Json>, indent: usize, text: &mut Str
         if position > 0 {
             spaces(indent, text);
         }
+        let start = text.len();
         string(key, text);
+        if text.len() - start > MAX_KEY {
+            text.insert_str(start, "? ");
+            text.push('\n');
+            spaces(indent, text);
+        }
         text.push(':');
         match value {
             Json::Object(inner) if !inner.is_empty() => {
@@ -151,6 +160,24 @@ mod tests {
             to_text(&json!({ "k": ["/v[0-9]+/.*", { "a": {}, "b": [] }] })),
             "k:\n- /v[0-9]+/.*\n- a: {}\n  b: []\n"
         );
+    }
+
+    #[test]
+    fn a_long_key_can_be_read() {
+        let key = "k".repeat(1500);
+        for value in [
+            json!("x"),
+            json!([{ "a": [1] }]),
+            json!({ "b": { "c": "x\ny\n" } }),
+            json!("x\n"),
+        ] {
+            let document = json!({ "a": { key.clone(): value, "z": 1 } });
+            assert_eq!(reread(&to_text(&document)), document);
+            assert_eq!(
+                serde_yaml::from_str::<Json>(&to_text(&document)).unwrap(),
+                document
+            );
+        }
     }
 
     fn value() -> impl Strategy<Value = Json> {

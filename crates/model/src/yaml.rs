@@ -15,6 +15,8 @@ use std::sync::Arc;
 const MAX_DEPTH: usize = 200;
 /// How many nodes a document may have once its aliases are expanded.
 const MAX_NODES: usize = 2_000_000;
+/// As much of a text as counts as a node where an alias repeats it.
+const BYTES_PER_NODE: usize = 64;
 /// From this many keys on, duplicates are looked for with a hash set.
 const LARGE_MAP: usize = 16;
 
@@ -152,17 +154,13 @@ impl<'a> Builder<'a> {
         let mark = self.mark(span.start);
         self.nodes += 1;
         if depth > MAX_DEPTH || self.nodes > MAX_NODES {
-            return Err(self.error(
-                span.start,
-                "the document is nested too deeply or its aliases expand without end",
-                "write the repeated part out once, without aliases of aliases",
-            ));
+            return Err(self.too_large(span));
         }
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, tag) => (anchor, self.scalar(text, style, tag, span)?),
             Event::SequenceStart(anchor, _) => (anchor, self.sequence(depth)?),
             Event::MappingStart(anchor, _) => (anchor, self.mapping(depth)?),
-            Event::Alias(anchor) => return self.alias(anchor, mark, span),
+            Event::Alias(anchor) => return self.alias(anchor, mark, span, depth),
             _ => {
                 return Err(self.error(
                     span.start,
@@ -178,7 +176,7 @@ impl<'a> Builder<'a> {
         Ok(node)
     }
 
-    fn alias(&mut self, anchor: usize, mark: Mark, span: Span) -> Result<Node, SyntaxError> {
+    fn alias(&mut self, anchor: usize, mark: Mark, span: Span, depth: usize) -> Result<Node, SyntaxError> {
         let Some(target) = self.anchors.get(&anchor) else {
             return Err(self.error(
                 span.start,
@@ -186,12 +184,16 @@ impl<'a> Builder<'a> {
                 "define the anchor before the alias, outside of it",
             ));
         };
-        let node = Node {
+        // Looked at before it is copied. What is deep by aliases alone is as deep as what is written so.
+        let (nodes, height) = size(target);
+        self.nodes += nodes;
+        if depth + height > MAX_DEPTH || self.nodes > MAX_NODES {
+            return Err(self.too_large(span));
+        }
+        Ok(Node {
             mark,
             value: target.value.clone(),
-        };
-        self.nodes += count(&node);
-        Ok(node)
+        })
     }
 
     fn scalar(
@@ -274,10 +276,9 @@ impl<'a> Builder<'a> {
             }
             entries.push(Entry { mark, key, node });
         }
-        for entry in merged {
-            if !entries.iter().any(|e| e.key == entry.key) {
-                entries.push(entry);
-            }
+        if !merged.is_empty() {
+            let own: HashSet<Arc<str>> = entries.iter().map(|e| e.key.clone()).collect();
+            entries.extend(merged.into_iter().filter(|entry| !own.contains(&entry.key)));
         }
         entries.shrink_to_fit();
         Ok(Value::Map(entries))
@@ -328,12 +329,21 @@ impl<'a> Builder<'a> {
                 "point it at an anchored mapping",
             ));
         }
+        let mut known: HashSet<Arc<str>> = merged.iter().map(|e| e.key.clone()).collect();
         for entry in sources.iter().flat_map(Node::entries) {
-            if !merged.iter().any(|e| e.key == entry.key) {
+            if known.insert(entry.key.clone()) {
                 merged.push(entry.clone());
             }
         }
         Ok(())
+    }
+
+    fn too_large(&self, span: Span) -> SyntaxError {
+        self.error(
+            span.start,
+            "the document is nested too deeply or its aliases expand without end",
+            "write the repeated part out once, without aliases of aliases",
+        )
     }
 
     fn mark(&self, marker: Marker) -> Mark {
@@ -409,10 +419,17 @@ pub(crate) fn interned(key: &str) -> Arc<str> {
     })
 }
 
-fn count(node: &Node) -> usize {
-    1 + match &node.value {
-        Value::Seq(items) => items.iter().map(count).sum(),
-        Value::Map(entries) => entries.iter().map(|e| count(&e.node)).sum(),
-        _ => 0,
+/// How many nodes a value has, where long texts count as several, and how many levels are below it.
+fn size(node: &Node) -> (usize, usize) {
+    let whole = |below: &mut dyn Iterator<Item = (usize, usize)>| {
+        below.fold((1, 0), |(nodes, height), (more, level)| {
+            (nodes + more, height.max(level + 1))
+        })
+    };
+    match &node.value {
+        Value::Str(text) => (1 + text.len() / BYTES_PER_NODE, 0),
+        Value::Seq(items) => whole(&mut items.iter().map(size)),
+        Value::Map(entries) => whole(&mut entries.iter().map(|entry| size(&entry.node))),
+        _ => (1, 0),
     }
 }

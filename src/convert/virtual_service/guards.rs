@@ -10,6 +10,7 @@ use super::order::Entry;
 use semantics::implication;
 use semantics::overlap;
 use semantics::predicate::{PathMatch, RequestMatch, ValueMatch};
+use std::collections::BTreeMap;
 
 /// Why a condition cannot be resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +45,13 @@ pub fn resolve(entries: &[Entry]) -> Result<Vec<Entry>, Trouble> {
     let mut behind: Vec<Entry> = Vec::new();
     for (index, entry) in entries.iter().enumerate().rev() {
         let earlier = &entries[..index];
+        // It goes on to say which path it leaves to the guards before it.
         let mut resolved = entry.clone();
         let without = std::mem::take(&mut resolved.meaning.without);
         let forms = std::mem::take(&mut resolved.condition.without);
         let mut guards = Vec::new();
-        if let Some(path) = resolved.unless_path.take() {
-            let path = PathMatch::Exact(path);
+        if let Some(path) = &resolved.unless_path {
+            let path = PathMatch::Exact(path.clone());
             let mut region = Region::of(&resolved);
             region.meaning.path = path.clone();
             region.condition.path = path;
@@ -120,17 +122,48 @@ impl Region {
         {
             return Ok(Vec::new());
         }
-        let mut guards = Vec::new();
-        for entry in behind
-            .iter()
-            .filter(|entry| overlap::overlap(&self.meaning, &entry.meaning))
-        {
-            guards.push(self.narrowed(entry).ok_or(Trouble::NotJoined(rule))?);
+        let mut guards = BTreeMap::new();
+        let overlaps = |entry: &Entry| overlap::overlap(&self.meaning, &as_written(entry));
+        for (place, entry) in behind.iter().enumerate().filter(|(_, entry)| overlaps(entry)) {
+            guards.insert(place, self.narrowed(entry).ok_or(Trouble::NotJoined(rule))?);
             if implication::request(&self.meaning, &entry.meaning) {
-                return Ok(guards);
+                self.widen(&mut guards, behind).ok_or(Trouble::NotJoined(rule))?;
+                return Ok(guards.into_values().collect());
             }
         }
         Err(Trouble::NoAnswer(rule))
+    }
+
+    /// A guard that takes more than the region must not take what rules before its own one would have taken: they are
+    /// guards, too, for all requests with the header.
+    fn widen(&self, guards: &mut BTreeMap<usize, Entry>, behind: &[Entry]) -> Option<()> {
+        for (place, entry) in behind.iter().enumerate().rev() {
+            let Some(guard) = guards.get(&place).cloned() else {
+                continue;
+            };
+            if implication::request(&guard.meaning, &self.meaning) {
+                continue;
+            }
+            let between = behind.iter().enumerate().take(place);
+            let counts = |other: &Entry| {
+                other.action != entry.action && overlap::overlap(&guard.meaning, &other.meaning)
+            };
+            for (place, other) in between.filter(|(_, other)| counts(other)) {
+                guards.insert(place, self.with_header(other)?);
+            }
+        }
+        Some(())
+    }
+
+    /// A rule for all of its requests with the header that makes the difference.
+    fn with_header(&self, entry: &Entry) -> Option<Entry> {
+        let key = self.key.as_ref()?;
+        let mut guard = entry.clone();
+        let mut pairs = self.meaning.headers.iter().zip(&self.condition.headers);
+        let ((_, meaning), (_, form)) = pairs.find(|((name, _), _)| name == key)?;
+        let (meanings, forms) = (&mut guard.meaning.headers, &mut guard.condition.headers);
+        let joined = join(meanings, forms, key, (meaning, form));
+        (joined == Joined::Yes && guard.meaning.headers.len() <= MAX_VALUES).then_some(guard)
     }
 
     /// A rule for requests of the region that another rule takes; it may take further ones of these.
@@ -160,7 +193,7 @@ impl Region {
     }
 }
 
-/// An entry of the list that is not resolved yet, with exactly the paths that it was written for.
+/// An entry with exactly the paths that it was written for: guards before it take the other one.
 fn as_written(entry: &Entry) -> RequestMatch {
     let mut meaning = entry.meaning.clone();
     if let Some(path) = &entry.unless_path {
@@ -237,6 +270,31 @@ mod tests {
         };
         let list = [entry(taken, 0), entry(without("a"), 1)];
         assert_eq!(resolve(&list).map(|resolved| resolved.len()), Ok(2));
+    }
+
+    fn at(path: PathMatch) -> RequestMatch {
+        RequestMatch {
+            path,
+            ..RequestMatch::any()
+        }
+    }
+
+    #[test]
+    fn a_guard_that_takes_more_leaves_to_rules_between_what_they_take() {
+        let mut first = at(PathMatch::Regex("/[ab]".into()));
+        first.without = header("a");
+        let list = [
+            entry(first, 0),
+            entry(at(PathMatch::Exact("/a/".into())), 1),
+            entry(at(PathMatch::Regex("/a.*".into())), 2),
+            entry(RequestMatch::any(), 3),
+        ];
+        let actions: Vec<usize> = resolve(&list)
+            .unwrap_or_default()
+            .iter()
+            .map(|entry| entry.action)
+            .collect();
+        assert_eq!(actions, [1, 2, 3, 0, 1, 2, 3]);
     }
 
     #[test]

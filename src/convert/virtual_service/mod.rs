@@ -301,7 +301,13 @@ fn http_routes(
             if rules.is_empty() || (port.is_none() && index > 0) {
                 continue;
             }
-            match groups.iter_mut().find(|(_, known)| known == *rules) {
+            // The standard channel refuses a route that names one parent twice, for two of its ports.
+            let is_new =
+                |members: &[(Parent<'_>, _)]| members.iter().all(|(known, _)| known.id() != parent.id());
+            match groups
+                .iter_mut()
+                .find(|(members, known)| known == *rules && is_new(members))
+            {
                 Some((members, _)) => members.push((*parent, port)),
                 None => groups.push((vec![(*parent, port)], (*rules).clone())),
             }

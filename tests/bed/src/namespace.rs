@@ -50,7 +50,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn parse(text: &str) -> Self {
+    /// What the workload program printed of one request.
+    ///
+    /// # Panics
+    /// Where it is no JSON.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
         let answer: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         Self {
             status: answer["status"]

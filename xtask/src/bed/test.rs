@@ -27,6 +27,8 @@ enum Suite {
     Cluster,
     /// What pages claim about Istio.
     Facts,
+    /// What `convert` makes.
+    Conversion,
     /// mesh-proxy and its agent.
     DataPlane,
     /// What callers notice when parts of the data plane end.
@@ -44,6 +46,7 @@ impl Suite {
         match self {
             Self::Cluster => "cluster",
             Self::Facts => "facts",
+            Self::Conversion => "conversion",
             Self::DataPlane => "data_plane",
             Self::Disruption => "disruption",
             Self::Migration => "migration",
