@@ -2,6 +2,7 @@
 
 use crate::finding::{Finding, Location};
 use rules::Severity;
+use std::borrow::Cow;
 
 /// The page of a message.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Code {
         self,
         location: Location,
         message: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Cow<'static, str>>,
     ) -> Finding {
         let page = self.page();
         Finding {

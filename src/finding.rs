@@ -2,6 +2,7 @@
 
 use model::{FieldPath, Mark, Object, ObjectRef, Origin};
 use std::borrow::Cow;
+use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
 pub use rules::Severity;
@@ -84,19 +85,22 @@ pub struct Finding {
     /// What is the case, in one sentence without a full stop.
     pub message: String,
     /// What to do, with the literal setting where there is one; empty where nothing is to be done.
-    pub fix: String,
+    pub fix: Cow<'static, str>,
 }
 
 impl Finding {
     /// The order of all outputs: the worst first, then by object, place and code.
     #[must_use]
-    pub fn sort_key(&self) -> impl Ord + use<> {
-        (
-            std::cmp::Reverse(self.severity),
-            self.location.object.clone(),
-            self.location.clone(),
-            self.code.clone(),
-            self.message.clone(),
-        )
+    pub fn order(&self, other: &Self) -> Ordering {
+        fn key(finding: &Finding) -> impl Ord {
+            (
+                Reverse(finding.severity),
+                &finding.location.object,
+                &finding.location,
+                &finding.code,
+                &finding.message,
+            )
+        }
+        key(self).cmp(&key(other))
     }
 }

@@ -129,7 +129,7 @@ fn edit(
     };
     let refused = plan.refused();
     report.findings.extend(plan.findings);
-    report.findings.sort_by_cached_key(Finding::sort_key);
+    report.findings.sort_by(Finding::order);
     terminal.show(report, &args.gate.output)?;
     without_errors(report)?;
     if refused > 0 {

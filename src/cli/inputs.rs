@@ -158,9 +158,15 @@ pub fn only_namespaces(report: &mut Report, namespaces: &[String], rules: &RuleS
 
 /// A report of what was judged, with what reading brought to light; the mesh goes on by itself.
 pub fn report(command: Command, input: Input, judged: Vec<Finding>, rules: &RuleSet) -> (Mesh, Report) {
-    let mut findings = input.notes;
-    findings.extend(judged);
-    findings.sort_by_cached_key(Finding::sort_key);
+    // Of a large mesh there are many, and mostly no notes.
+    let mut findings = if input.notes.is_empty() {
+        judged
+    } else {
+        let mut findings = input.notes;
+        findings.extend(judged);
+        findings
+    };
+    findings.sort_by(Finding::order);
     let report = Report {
         command,
         source: input.description,

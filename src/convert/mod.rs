@@ -23,6 +23,7 @@ use model::{FieldPath, Mesh, Node, Object, ObjectRef, Origin, Value};
 use notes::Notes;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use waypoint::Reference;
 
 /// The label that objects written by this program carry.
@@ -81,10 +82,14 @@ impl Manifest {
     /// The object as it would be read.
     #[must_use]
     pub fn to_node(&self) -> Node {
-        let chunk = model::yaml::documents(&self.text).first().copied();
-        let node = chunk.and_then(|chunk| model::yaml::parse(chunk).ok().flatten());
-        node.unwrap_or_else(|| Node::unplaced(Value::Null))
+        read(&self.text)
     }
+}
+
+fn read(text: &str) -> Node {
+    let chunk = model::yaml::documents(text).first().copied();
+    let node = chunk.and_then(|chunk| model::yaml::parse(chunk).ok().flatten());
+    node.unwrap_or_else(|| Node::unplaced(Value::Null))
 }
 
 impl From<&Json> for Manifest {
@@ -96,6 +101,73 @@ impl From<&Json> for Manifest {
     }
 }
 
+/// The `spec` of an object that has no name yet, as text.
+#[derive(Debug)]
+struct Spec {
+    text: String,
+    references: Box<[Reference]>,
+}
+
+impl From<Json> for Spec {
+    fn from(spec: Json) -> Self {
+        let object = Json::Object([("spec".to_owned(), spec)].into_iter().collect());
+        Self {
+            text: model::yaml::to_text(&object),
+            references: waypoint::references(&object).collect(),
+        }
+    }
+}
+
+impl Manifest {
+    /// What stands before `spec`, and `spec`.
+    fn joined(head: &Json, spec: Spec) -> Self {
+        Self {
+            text: (model::yaml::to_text(head) + &spec.text).into(),
+            references: spec.references,
+        }
+    }
+}
+
+/// An old object as it would read in the place of a new one. Written only where it is looked at.
+#[derive(Debug, Clone)]
+pub struct Before {
+    /// What stands before `spec`, where that is not what the new object has there.
+    head: Option<Box<str>>,
+    object: Arc<Node>,
+}
+
+impl Before {
+    /// The `spec` of an old object under the name of the new one.
+    #[must_use]
+    pub fn renamed(object: &Arc<Node>) -> Self {
+        Self {
+            head: None,
+            object: Arc::clone(object),
+        }
+    }
+
+    fn text(&self, new: &Manifest) -> String {
+        let head = self.head.as_deref().unwrap_or_else(|| head(new.text()));
+        let spec = self.object.get("spec").map_or(Json::Null, Json::from);
+        format!("{head}{}", model::yaml::to_text(&json!({ "spec": spec })))
+    }
+}
+
+impl From<&Json> for Before {
+    fn from(object: &Json) -> Self {
+        Self {
+            head: Some(head(&model::yaml::to_text(object)).into()),
+            object: Arc::new(object.clone().into()),
+        }
+    }
+}
+
+/// What stands before `spec` in a manifest.
+fn head(text: &str) -> &str {
+    let end = text.find("\nspec:").map_or(text.len(), |end| end + 1);
+    text.get(..end).unwrap_or(text)
+}
+
 /// A new object.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -105,9 +177,23 @@ pub struct Change {
     pub from: ObjectRef,
     /// That object as it would read in the new one's place, where the kinds are the same: what a diff
     /// compares with.
-    pub before: Option<Manifest>,
+    pub before: Option<Before>,
     /// The object, with `apiVersion`, `kind`, `metadata` and `spec` in this order.
     pub after: Manifest,
+}
+
+impl Change {
+    /// What a diff compares with, as a tree.
+    #[must_use]
+    pub fn before_json(&self) -> Option<Json> {
+        Some(Json::from(&read(&self.before_text()?)))
+    }
+
+    /// What a diff compares with, as block YAML.
+    #[must_use]
+    pub fn before_text(&self) -> Option<String> {
+        Some(self.before.as_ref()?.text(&self.after))
+    }
 }
 
 /// The whole answer.
@@ -159,7 +245,7 @@ pub fn convert(mesh: &Mesh, options: Options) -> Conversion {
     conversion
         .outcomes
         .sort_by(|a, b| (&a.id, &a.origin).cmp(&(&b.id, &b.origin)));
-    conversion.findings.sort_by_cached_key(Finding::sort_key);
+    conversion.findings.sort_by(Finding::order);
     conversion
 }
 
@@ -229,14 +315,18 @@ fn is_copy<T>(object: &Object<T>) -> bool {
 
 /// Findings that were made once per port or target, each once.
 fn without_repetitions(mut findings: Vec<Finding>) -> Vec<Finding> {
-    let mut seen = HashSet::new();
-    findings.retain(|finding| {
-        seen.insert((
-            finding.code.clone(),
-            finding.location.object.clone(),
-            finding.location.path.clone(),
-            finding.message.clone(),
-        ))
-    });
+    if findings.len() < 2 {
+        return findings;
+    }
+    let mut seen = HashSet::with_capacity(findings.len());
+    let is_new: Vec<bool> = findings
+        .iter()
+        .map(|finding| {
+            let place = &finding.location;
+            seen.insert((&finding.code, &place.object, &place.path, &finding.message))
+        })
+        .collect();
+    let mut is_new = is_new.into_iter();
+    findings.retain(|_| is_new.next().unwrap_or(true));
     findings
 }

@@ -46,6 +46,17 @@ impl<'a, T> Notes<'a, T> {
         self.remarks.push(self.finding(code, path, message.into()));
     }
 
+    /// Gives room back that is not used.
+    pub fn shrink(&mut self) {
+        self.obstacles.shrink_to_fit();
+        self.remarks.shrink_to_fit();
+    }
+
+    /// How many things there are to say.
+    pub fn count(&self) -> usize {
+        self.obstacles.len().max(self.remarks.len())
+    }
+
     /// How many things stand in the way.
     pub fn obstacles(&self) -> usize {
         self.obstacles.len()

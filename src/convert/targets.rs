@@ -1,8 +1,8 @@
 //! Objects of the same kind as an old one, attached to targets instead of selecting pods.
 
-use super::Change;
 use super::waypoint::gateway::CLASS;
-use model::{Object, ObjectRef};
+use super::{Before, Change, Manifest, Spec};
+use model::{Node, Object, ObjectRef};
 use serde_json::{Map, Value as Json, json};
 
 /// `spec.targetRefs` of all kinds that have them.
@@ -34,12 +34,12 @@ impl To {
 }
 
 /// A `spec` that is attached to these targets, with its other fields in their order.
-pub fn attached_spec(to: &[To], fields: &Map<String, Json>) -> Json {
+pub fn attached_spec(to: &[To], fields: Map<String, Json>) -> Json {
     let mut spec = Map::new();
     if !to.is_empty() {
         spec.insert("targetRefs".into(), to.iter().map(To::to_json).collect());
     }
-    spec.extend(fields.clone());
+    spec.extend(fields);
     Json::Object(spec)
 }
 
@@ -50,23 +50,21 @@ pub fn spec<T>(object: &Object<T>) -> Json {
 
 /// The fields of an object's `spec`, in their order, without those that say for what it is.
 pub fn unscoped_spec<T>(object: &Object<T>) -> Map<String, Json> {
-    let Json::Object(mut fields) = spec(object) else {
-        return Map::new();
-    };
-    fields.retain(|key, _| !SCOPE.contains(&key.as_str()));
+    let fields = object.raw.get("spec").map_or(&[][..], Node::entries);
+    let fields = fields.iter().filter(|field| !SCOPE.contains(&&*field.key));
     fields
+        .map(|field| (field.key.to_string(), Json::from(&field.node)))
+        .collect()
 }
 
 /// A new object of the same kind, beside what the old one would read there.
-pub fn of_same_kind<T>(object: &Object<T>, id: ObjectRef, metadata: &Json, new: Json) -> Change {
+pub fn of_same_kind<T>(object: &Object<T>, id: ObjectRef, metadata: Json, new: Spec) -> Change {
     let api_version = object.raw.get("apiVersion").map_or(Json::Null, Json::from);
-    let kind = object.id.kind.name();
-    let wrap =
-        |spec: Json| json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec });
+    let head = json!({ "apiVersion": api_version, "kind": object.id.kind.name(), "metadata": metadata });
     Change {
         from: object.id.clone(),
-        before: Some((&wrap(spec(object))).into()),
-        after: (&wrap(new)).into(),
+        before: Some(Before::renamed(&object.raw)),
+        after: Manifest::joined(&head, new),
         id,
     }
 }

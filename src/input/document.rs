@@ -22,6 +22,22 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Adds up parts; most of what there is are objects and documents.
+    pub fn of_all(pieces: Vec<Self>) -> Self {
+        let mut parts = Self::default();
+        let total = |count: fn(&Self) -> usize| pieces.iter().map(count).sum();
+        parts
+            .resources
+            .reserve_exact(total(|piece| piece.resources.len()));
+        parts
+            .documents
+            .reserve_exact(total(|piece| piece.documents.len()));
+        for piece in pieces {
+            parts.absorb(piece);
+        }
+        parts
+    }
+
     pub fn absorb(&mut self, other: Self) {
         self.resources.extend(other.resources);
         self.chart_values.extend(other.chart_values);
@@ -147,7 +163,7 @@ impl Parts {
             self.errors.push(Code::InvalidValue.finding_with_fix(
                 location(place, &problem.path),
                 message,
-                &*problem.advice,
+                problem.advice.clone(),
             ));
         }
         for field in &unknown {
@@ -267,6 +283,6 @@ fn syntax_finding(origin: &Origin, error: &SyntaxError) -> Finding {
     code.finding_with_fix(
         Location::of_document(origin.clone(), error.mark),
         &*error.message,
-        &*error.advice,
+        error.advice.clone(),
     )
 }

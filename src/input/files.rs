@@ -100,10 +100,7 @@ fn each_once(files: &mut Vec<PathBuf>) {
 #[must_use]
 pub fn read_texts(texts: &[Text]) -> Input {
     let pieces: Vec<Parts> = texts.par_iter().flat_map_iter(read_text).collect();
-    let mut parts = Parts::default();
-    for piece in pieces {
-        parts.absorb(piece);
-    }
+    let mut parts = Parts::of_all(pieces);
     let notes = duplicates(&parts);
     parts.notes.extend(notes);
     let description = match texts {

@@ -37,7 +37,7 @@ pub fn of(findings: &[Finding], data_plane: DataPlane) -> Vec<Gap> {
             Some(Gap {
                 id: code.to_owned(),
                 what: format!("{}: {}{more}", first.location, first.message),
-                fix: first.fix.clone(),
+                fix: first.fix.to_string(),
             })
         })
         .collect()

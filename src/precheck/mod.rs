@@ -101,7 +101,7 @@ pub fn precheck(mesh: &Mesh, rules: &RuleSet) -> Precheck {
             precheck.conclude(rule, set, verdicts);
         }
     }
-    precheck.findings.sort_by_cached_key(Finding::sort_key);
+    precheck.findings.sort_by(Finding::order);
     precheck.passed.sort_by(|a, b| a.code.cmp(&b.code));
     precheck.not_checked.sort_by(|a, b| a.code.cmp(&b.code));
     precheck
@@ -173,7 +173,7 @@ fn judge_rule(subject: &SubjectFacts, context: &Context<'_, '_>, rule: &Rule) ->
             severity: rule.severity,
             location: place.clone(),
             message: rule.evidence.text_of(context)?,
-            fix: rule.fix.clone(),
+            fix: rule.fix.clone().into(),
         })))
     };
     evaluate().unwrap_or_else(|reason| Verdict::Failed(format!("{reason} (at {place})")))

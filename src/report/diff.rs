@@ -14,10 +14,10 @@ pub struct Line {
 
 /// The lines of the diff: a new object whole, of a changed one what is near a change.
 pub fn lines(change: &Change) -> Vec<Line> {
-    let Some(before) = &change.before else {
+    let Some(before) = change.before_text() else {
         return change.after.text().lines().map(added).collect();
     };
-    let diff = TextDiff::from_lines(before.text(), change.after.text());
+    let diff = TextDiff::from_lines(before.as_str(), change.after.text());
     let mut lines = Vec::new();
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
         let text = hunk.header().to_string();

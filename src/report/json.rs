@@ -127,7 +127,7 @@ fn mirror(report: &Report) -> ReportV1<'_> {
             .map(|change| ChangeV1 {
                 object: object(&change.id),
                 from: object(&change.from),
-                before: change.before.as_ref().map(crate::convert::Manifest::to_json),
+                before: change.before_json(),
                 after: change.after.to_json(),
             })
             .collect(),

@@ -1,7 +1,7 @@
 //! From [`Node`]s to types: one pass that collects everything that is wrong, with its place, instead of
 //! stopping at the first error, and that remembers the fields it does not know.
 
-use crate::node::{Node, Value};
+use crate::node::{Entry, Node, Value};
 use crate::source::{FieldPath, Mark, Segment};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,6 +54,14 @@ impl Decoder {
     pub fn field<T: Decode>(&mut self, key: &str, node: &Node) -> Option<T> {
         self.path.push(Segment::Key(Arc::from(key)));
         let value = T::decode(node, self);
+        self.path.pop();
+        value
+    }
+
+    /// Decodes the value of an entry.
+    pub fn entry<T: Decode>(&mut self, entry: &Entry) -> Option<T> {
+        self.path.push(Segment::Key(Arc::clone(&entry.key)));
+        let value = T::decode(&entry.node, self);
         self.path.pop();
         value
     }
@@ -225,11 +233,7 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
             Value::Map(entries) => Some(
                 entries
                     .iter()
-                    .filter_map(|e| {
-                        decoder
-                            .field(&e.key, &e.node)
-                            .map(|value| (e.key.to_string(), value))
-                    })
+                    .filter_map(|e| decoder.entry(e).map(|value| (e.key.to_string(), value)))
                     .collect(),
             ),
             _ => decoder.expected(node, "a mapping"),
@@ -271,7 +275,7 @@ macro_rules! record {
                 for entry in entries {
                     match &*entry.key {
                         $( $key $(| $alias)* => {
-                            if !entry.node.is_null() && let Some(value) = decoder.field(&entry.key, &entry.node) {
+                            if !entry.node.is_null() && let Some(value) = decoder.entry(entry) {
                                 record.$field = value;
                             }
                         } )*

@@ -3,8 +3,7 @@
 //! `serde_yaml` leaves `y`, `yes` and `on` unquoted, as YAML 1.2 allows; the API machinery reads YAML 1.1 and
 //! would make booleans of them. So strings are quoted here unless both readings agree.
 
-use crate::node::Value;
-use crate::scalar::resolve_plain;
+use crate::scalar::is_text;
 use serde_json::Value as Json;
 
 /// Longer keys need a mark of their own: YAML 1.2.2 §8.2.2 limits the others to 1024 characters.
@@ -17,10 +16,7 @@ pub fn to_text(value: &Json) -> String {
     match value {
         Json::Object(fields) if !fields.is_empty() => mapping(fields, 0, &mut text),
         Json::Array(items) if !items.is_empty() => sequence(items, 0, &mut text),
-        scalar => {
-            text.push_str(&inline(scalar));
-            text.push('\n');
-        }
+        scalar => line(scalar, &mut text),
     }
     text
 }
@@ -28,35 +24,32 @@ pub fn to_text(value: &Json) -> String {
 fn mapping(fields: &serde_json::Map<String, Json>, indent: usize, text: &mut String) {
     for (position, (key, value)) in fields.iter().enumerate() {
         if position > 0 {
-            text.push_str(&" ".repeat(indent));
+            spaces(indent, text);
         }
-        let key = string(key);
-        if key.len() > MAX_KEY {
-            text.push_str("? ");
-            text.push_str(&key);
+        let start = text.len();
+        string(key, text);
+        if text.len() - start > MAX_KEY {
+            text.insert_str(start, "? ");
             text.push('\n');
-            text.push_str(&" ".repeat(indent));
-        } else {
-            text.push_str(&key);
+            spaces(indent, text);
         }
         text.push(':');
         match value {
             Json::Object(inner) if !inner.is_empty() => {
                 text.push('\n');
-                text.push_str(&" ".repeat(indent + 2));
+                spaces(indent + 2, text);
                 mapping(inner, indent + 2, text);
             }
             // Lists stand under their key without further indentation, as kubectl writes them.
             Json::Array(items) if !items.is_empty() => {
                 text.push('\n');
-                text.push_str(&" ".repeat(indent));
+                spaces(indent, text);
                 sequence(items, indent, text);
             }
             Json::String(lines) if is_block(lines) => block(lines, indent + 2, text),
             scalar => {
                 text.push(' ');
-                text.push_str(&inline(scalar));
-                text.push('\n');
+                line(scalar, text);
             }
         }
     }
@@ -65,59 +58,62 @@ fn mapping(fields: &serde_json::Map<String, Json>, indent: usize, text: &mut Str
 fn sequence(items: &[Json], indent: usize, text: &mut String) {
     for (position, item) in items.iter().enumerate() {
         if position > 0 {
-            text.push_str(&" ".repeat(indent));
+            spaces(indent, text);
         }
         text.push_str("- ");
         match item {
             Json::Object(inner) if !inner.is_empty() => mapping(inner, indent + 2, text),
             Json::Array(inner) if !inner.is_empty() => sequence(inner, indent + 2, text),
-            scalar => {
-                text.push_str(&inline(scalar));
-                text.push('\n');
-            }
+            scalar => line(scalar, text),
         }
     }
 }
 
-fn inline(value: &Json) -> String {
+fn spaces(count: usize, text: &mut String) {
+    text.extend(std::iter::repeat_n(' ', count));
+}
+
+/// A value that fits behind its key, and the end of the line.
+fn line(value: &Json, text: &mut String) {
     match value {
-        Json::String(text) => string(text),
-        other => other.to_string(),
+        Json::String(value) => string(value, text),
+        other => text.push_str(&other.to_string()),
     }
+    text.push('\n');
 }
 
 /// A string, plain where no reader could take it for something else, else in double quotes: a JSON string is
 /// also a YAML one.
-fn string(text: &str) -> String {
+fn string(value: &str, text: &mut String) {
     let safe = |b: u8| b.is_ascii_alphanumeric() || b"-_./+*()[]?\\^$~ ".contains(&b);
-    let starts_safely = text
+    let starts_safely = value
         .bytes()
         .next()
         .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'/');
-    let is_plain = starts_safely
-        && !text.ends_with(' ')
-        && text.bytes().all(safe)
-        && matches!(resolve_plain(text), Value::Str(resolved) if *resolved == *text);
-    if is_plain { text.to_owned() } else { quoted(text) }
+    let is_plain = starts_safely && !value.ends_with(' ') && value.bytes().all(safe) && is_text(value);
+    if is_plain {
+        text.push_str(value);
+    } else {
+        quoted(value, text);
+    }
 }
 
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
+fn quoted(value: &str, text: &mut String) {
+    text.push('"');
+    for c in value.chars() {
         match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\t' => text.push_str("\\t"),
             c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
                 // Everything outside of the printable set of YAML lies in the basic plane here.
-                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+                text.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
-            c => quoted.push(c),
+            c => text.push(c),
         }
     }
-    quoted.push('"');
-    quoted
+    text.push('"');
 }
 
 /// Whether a text reads better as a literal block, and survives it unchanged.
@@ -135,7 +131,7 @@ fn block(lines: &str, indent: usize, text: &mut String) {
     text.push_str(" |\n");
     for line in lines.lines() {
         if !line.is_empty() {
-            text.push_str(&" ".repeat(indent));
+            spaces(indent, text);
             text.push_str(line);
         }
         text.push('\n');

@@ -103,7 +103,7 @@ pub struct Mesh {
     pub coverage: Coverage,
     /// Settings for the whole mesh, from wherever they were found.
     pub settings: MeshSettings,
-    services_by_name: HashMap<(Arc<str>, Arc<str>), usize>,
+    /// In the order of their names.
     services_by_namespace: HashMap<Arc<str>, Vec<usize>>,
     workloads_by_namespace: HashMap<Arc<str>, Vec<usize>>,
 }
@@ -140,7 +140,6 @@ impl Mesh {
     pub fn with_services(mut self, services: Vec<Object<Service>>) -> Self {
         self.services.extend(services);
         self.sort();
-        self.services_by_name.clear();
         self.services_by_namespace.clear();
         self.workloads_by_namespace.clear();
         self.index();
@@ -150,9 +149,10 @@ impl Mesh {
     /// The Service of that name.
     #[must_use]
     pub fn service(&self, namespace: &str, name: &str) -> Option<&Object<Service>> {
-        self.services_by_name
-            .get(&(Arc::from(namespace), Arc::from(name)))
-            .map(|&index| &self.services[index])
+        let of_namespace = self.services_by_namespace.get(namespace)?;
+        let end = of_namespace.partition_point(|&index| self.services[index].name() <= name);
+        let found = &self.services[*of_namespace.get(end.checked_sub(1)?)?];
+        (found.name() == name).then_some(found)
     }
 
     /// The Services of a namespace, by name.
@@ -262,8 +262,6 @@ impl Mesh {
             let Some(namespace) = &service.id.namespace else {
                 continue;
             };
-            self.services_by_name
-                .insert((Arc::clone(namespace), Arc::clone(&service.id.name)), position);
             self.services_by_namespace
                 .entry(Arc::clone(namespace))
                 .or_default()

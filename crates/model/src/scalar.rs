@@ -6,29 +6,39 @@ use crate::node::Value;
 /// The value of an unquoted scalar.
 #[must_use]
 pub fn resolve_plain(text: &str) -> Value {
+    resolve_other(text).unwrap_or_else(|| Value::Str(text.into()))
+}
+
+/// Whether an unquoted scalar is text, just as it is written.
+pub(crate) fn is_text(text: &str) -> bool {
+    resolve_other(text).is_none()
+}
+
+/// The value of an unquoted scalar that is no text.
+fn resolve_other(text: &str) -> Option<Value> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
         "true" | "True" | "TRUE" | "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => {
-            return Value::Bool(true);
+            return Some(Value::Bool(true));
         }
         "false" | "False" | "FALSE" | "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
-            return Value::Bool(false);
+            return Some(Value::Bool(false));
         }
         ".inf" | ".Inf" | ".INF" | "+.inf" | "-.inf" | ".nan" | ".NaN" | ".NAN" => {
-            return Value::Str(text.into());
+            return None;
         }
         _ => {}
     }
     let first = text.as_bytes()[0];
     if first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.') {
         if let Some(number) = resolve_integer(text) {
-            return Value::Int(number);
+            return Some(Value::Int(number));
         }
         if let Some(number) = resolve_float(text) {
-            return Value::Float(number);
+            return Some(Value::Float(number));
         }
     }
-    Value::Str(text.into())
+    None
 }
 
 fn resolve_integer(text: &str) -> Option<i64> {

@@ -61,7 +61,7 @@ impl FieldPath {
     /// This path extended by a field.
     #[must_use]
     pub fn key(&self, name: &str) -> Self {
-        self.with(Segment::Key(Arc::from(name)))
+        self.with(Segment::Key(crate::yaml::interned(name)))
     }
 
     /// This path extended by a list index.

@@ -26,9 +26,9 @@ impl Decode for StringMatch {
         for entry in entries {
             match &*entry.key {
                 _ if entry.node.is_null() => {}
-                "exact" => found.push(Self::Exact(decoder.field(&entry.key, &entry.node)?)),
-                "prefix" => found.push(Self::Prefix(decoder.field(&entry.key, &entry.node)?)),
-                "regex" => found.push(Self::Regex(decoder.field(&entry.key, &entry.node)?)),
+                "exact" => found.push(Self::Exact(decoder.entry(entry)?)),
+                "prefix" => found.push(Self::Prefix(decoder.entry(entry)?)),
+                "regex" => found.push(Self::Regex(decoder.entry(entry)?)),
                 other => decoder.unknown_field(other, entry.mark, &["exact", "prefix", "regex"]),
             }
         }

@@ -407,8 +407,8 @@ fn advice(message: &str) -> &'static str {
 /// How many different keys are remembered: the fields of all kinds are fewer, labels without end are not kept.
 const MAX_KEYS: usize = 4096;
 
-/// One copy of each key for all documents that a thread reads.
-fn interned(key: &str) -> Arc<str> {
+/// One copy of each key for all documents and paths of a thread.
+pub(crate) fn interned(key: &str) -> Arc<str> {
     thread_local! {
         static KEYS: RefCell<HashSet<Arc<str>>> = RefCell::default();
     }

@@ -38,7 +38,7 @@ pub fn copies(
         .into_iter()
         .enumerate()
         .map(|(index, (fields, to))| {
-            let new = targets::attached_spec(to, fields);
+            let new = targets::attached_spec(to, fields.clone());
             written(context, object, object.namespace(), &name(index), new)
         })
         .collect()
@@ -54,5 +54,5 @@ pub fn written<T>(
 ) -> Change {
     let id = context.free_name(namespace, &object.id.kind, name, &object.id);
     let metadata = crate::convert::metadata(&id, &object.id);
-    targets::of_same_kind(object, id, &metadata, new)
+    targets::of_same_kind(object, id, metadata, new.into())
 }

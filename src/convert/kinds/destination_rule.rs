@@ -40,7 +40,7 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
 }
 
 /// The rules that do something at waypoints, each with the hosts whose waypoint reads it.
-pub fn read_at_waypoints(context: &Context<'_>) -> Vec<(ObjectRef, Vec<String>)> {
+pub fn read_at_waypoints<'a>(context: &Context<'a>) -> Vec<(&'a ObjectRef, Vec<String>)> {
     let rules = Rules {
         context,
         waypoints: Waypoints::of(context),
@@ -57,7 +57,7 @@ pub fn read_at_waypoints(context: &Context<'_>) -> Vec<(ObjectRef, Vec<String>)>
             let seen = hosts
                 .into_iter()
                 .filter(|(_, dialled)| rules.sight(object, dialled).is_seen());
-            (object.id.clone(), seen.map(|(host, _)| host).collect())
+            (&object.id, seen.map(|(host, _)| host).collect())
         })
         .collect()
 }

@@ -23,7 +23,7 @@ mod ztunnel;
 use super::context::Context;
 use super::notes::Notes;
 use super::{Disposition, Sink, is_copy};
-use attach::{Draft, Names};
+use attach::{Draft, Names, Part};
 use model::security::{Action, AuthorizationPolicy, RequestAuthentication};
 use model::{Object, ObjectRef};
 use provider::Provider;
@@ -42,6 +42,8 @@ struct Answer<'a, T> {
     object: &'a Object<T>,
     notes: Notes<'a, T>,
     drafts: Vec<Draft>,
+    /// The drafts as they are written.
+    parts: Vec<Part>,
     /// Positions of the targets that it is for.
     targets: BTreeSet<usize>,
     /// Whether there is nothing to do.
@@ -54,6 +56,7 @@ impl<'a, T> Answer<'a, T> {
             object,
             notes: Notes::on(object),
             drafts: Vec::new(),
+            parts: Vec::new(),
             targets: BTreeSet::new(),
             idle: false,
         }
@@ -63,13 +66,24 @@ impl<'a, T> Answer<'a, T> {
         !self.idle && !self.notes.is_kept()
     }
 
+    /// Writes what there is for now; some of it may be kept in the end.
+    fn written(mut self, context: &Context<'_>) -> Self {
+        let drafts = std::mem::take(&mut self.drafts);
+        if self.is_converted() {
+            let parts = drafts.into_iter().flat_map(|draft| draft.into_parts(context));
+            self.parts = parts.collect();
+        }
+        self.notes.shrink();
+        self
+    }
+
     fn put(self, context: &Context<'_>, names: &mut Names, annotations: &[&str], sink: &mut Sink) {
         let (disposition, changes) = if self.notes.is_kept() {
             (Disposition::Kept, Vec::new())
         } else if self.idle {
             (Disposition::NothingToDo, Vec::new())
         } else {
-            let changes = names.write(context, self.object, annotations, &self.drafts);
+            let changes = names.write(context, self.object, annotations, self.parts);
             (Disposition::Converted, changes)
         };
         sink.put(self.object, disposition, changes, self.notes.into_findings());
@@ -213,15 +227,19 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     let mut authentications: Vec<_> = mesh
         .request_authentications
         .par_iter()
-        .map(|object| request_authentication::convert(&world, object))
+        .map(|object| request_authentication::convert(&world, object).written(context))
         .collect();
     let mut policies: Vec<_> = mesh
         .authorization_policies
         .par_iter()
-        .map(|object| authorization_policy::convert(&world, object))
+        .map(|object| authorization_policy::convert(&world, object).written(context))
         .collect();
     together::settle(&world, &mut policies, &mut authentications);
+    // Of a large mesh it is large, and what is made from here on is, too.
+    drop(world);
     let mut names = Names::default();
+    let said = policies.iter().map(|answer| answer.notes.count());
+    sink.conversion.findings.reserve(said.sum());
     for answer in policies {
         // A policy on trial stays on trial.
         answer.put(context, &mut names, &[DRY_RUN], sink);

@@ -103,7 +103,9 @@ impl<'a> Reach<'a> {
                 .get(service.namespace())
                 .map_or_else(Vec::new, |all| all.with_labels(&service.spec.selector));
             served.extend(behind.iter().map(|workload| &workload.id));
-            pods.insert(&service.id, behind);
+            if !behind.is_empty() {
+                pods.insert(&service.id, behind);
+            }
         }
         let routing = Routing::of(context);
         let targets: Vec<_> = mesh
@@ -302,18 +304,16 @@ fn by_labels(
     behind: &BTreeMap<String, String>,
     subset: Option<&BTreeMap<String, String>>,
 ) -> Coverage {
-    let mut labels = behind.clone();
-    labels.extend(
+    let label = |key: &String| {
         subset
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (key.clone(), value.clone())),
-    );
-    if is_subset(wanted, &labels) {
+            .and_then(|labels| labels.get(key))
+            .or_else(|| behind.get(key))
+    };
+    if wanted.iter().all(|(key, value)| label(key) == Some(value)) {
         Coverage::All
     } else if wanted
         .iter()
-        .any(|(key, value)| labels.get(key).is_some_and(|other| other != value))
+        .any(|(key, value)| label(key).is_some_and(|other| other != value))
     {
         Coverage::None
     } else {

@@ -35,7 +35,7 @@ impl<'a> RuleReader<'a, '_> {
             elsewhere,
             answered: rule.redirect.is_some() || rule.direct_response.is_some(),
             router: Some(&self.object.id),
-            cors: rule.cors_policy.as_deref().cloned(),
+            cors: rule.cors_policy.clone(),
         }
     }
 

@@ -100,7 +100,7 @@ pub struct Way<'a> {
     /// The object that makes it.
     pub router: Option<&'a ObjectRef>,
     /// Its answer to browsers that ask before they ask.
-    pub cors: Option<CorsPolicy>,
+    pub cors: Option<Box<CorsPolicy>>,
 }
 
 /// All ways from a Service.
@@ -172,6 +172,7 @@ impl<'a> Ways<'a> {
             ways.add_virtual_service(routing, service, only);
             if !ways.list.is_empty() {
                 ways.split_ports(service);
+                ways.list.shrink_to_fit();
                 return ways;
             }
         }

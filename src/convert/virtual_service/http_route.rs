@@ -9,6 +9,7 @@ use model::virtual_service::VirtualService;
 use model::{Kind, Object, ObjectRef};
 use semantics::predicate::RequestMatch;
 use serde_json::{Value as Json, json};
+use std::borrow::Cow;
 
 /// `HTTPRoute.spec.rules`, `HTTPRouteRule.matches`, and all matches of a route.
 const MAX_RULES: usize = 16;
@@ -52,20 +53,18 @@ pub fn routes(
     base: &str,
     rules: &[Rule],
 ) -> Vec<Change> {
-    let split: Vec<Rule> = rules
-        .iter()
-        .flat_map(|rule| {
-            rule.matches
-                .chunks(MAX_RULE_MATCHES)
-                .enumerate()
-                .map(|(part, matches)| Rule {
-                    name: rule.name.clone().filter(|_| part == 0),
-                    matches: matches.to_vec(),
-                    action: rule.action.clone(),
-                })
+    let split = rules.iter().flat_map(|rule| {
+        let parts = rule.matches.chunks(MAX_RULE_MATCHES).enumerate();
+        parts.map(|(part, matches)| match matches.len() == rule.matches.len() {
+            true => Cow::Borrowed(rule),
+            false => Cow::Owned(Rule {
+                name: rule.name.clone().filter(|_| part == 0),
+                matches: matches.to_vec(),
+                action: rule.action.clone(),
+            }),
         })
-        .collect();
-    let mut groups: Vec<Vec<Rule>> = Vec::new();
+    });
+    let mut groups: Vec<Vec<Cow<'_, Rule>>> = Vec::new();
     for rule in split {
         match groups.last_mut() {
             Some(group)
@@ -103,14 +102,14 @@ fn route_json(
     object: &Object<VirtualService>,
     id: &ObjectRef,
     (parents, hostnames): (&[Json], &[String]),
-    rules: &[Rule],
+    rules: &[Cow<'_, Rule>],
 ) -> Json {
     let mut spec = serde_json::Map::new();
     spec.insert("parentRefs".into(), json!(parents));
     if !hostnames.is_empty() {
         spec.insert("hostnames".into(), json!(hostnames));
     }
-    spec.insert("rules".into(), rules.iter().map(rule_json).collect());
+    spec.insert("rules".into(), rules.iter().map(|rule| rule_json(rule)).collect());
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",

@@ -61,6 +61,8 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
         .collect();
     let mut used = std::mem::take(&mut sink.ingress.versions);
     let mut with_routes = Vec::new();
+    let said = converted.iter().map(|answer| answer.findings.len());
+    sink.conversion.findings.reserve(said.sum());
     for (object, answer) in objects.iter().zip(converted) {
         if object.spec.hosts.is_empty() {
             let (disposition, findings) = answer_for_delegate(context, object, &dispositions);

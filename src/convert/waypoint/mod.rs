@@ -34,6 +34,7 @@ pub(super) fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     if context.options.services_only {
         return;
     }
+    let mut own = Sink::default();
     let mut by_namespace: BTreeMap<&str, Vec<Target<'_>>> = BTreeMap::new();
     for target in needs::find(context, &sink.conversion) {
         let namespace = target.id.namespace.as_deref().unwrap_or_default();
@@ -44,10 +45,12 @@ pub(super) fn convert_all(context: &Context<'_>, sink: &mut Sink) {
             context,
             namespace,
             taken: HashSet::new(),
-            sink,
+            sink: &mut own,
         };
         needed.answer(&targets);
     }
+    sink.conversion.changes.extend(own.conversion.changes);
+    sink.conversion.findings.extend(own.conversion.findings);
 }
 
 /// The waypoints of one namespace.
@@ -253,7 +256,10 @@ fn namespace_id(name: &str) -> ObjectRef {
 
 /// The objects of the input for which waypoints are needed, in order.
 fn causes<'t>(targets: &'t [&Target<'_>]) -> impl Iterator<Item = &'t ObjectRef> + Clone + use<'t> {
-    let mut causes: Vec<_> = targets.iter().flat_map(|target| target.acts.values()).collect();
+    let mut causes: Vec<_> = targets
+        .iter()
+        .flat_map(|target| target.acts.iter().map(|act| act.from))
+        .collect();
     causes.sort_unstable();
     causes.dedup();
     causes.into_iter()
@@ -265,7 +271,10 @@ fn ids(targets: &[&Target<'_>]) -> String {
 
 /// How many objects of each kind act at the waypoints.
 fn acts(targets: &[&Target<'_>]) -> String {
-    let acting: HashSet<&ObjectRef> = targets.iter().flat_map(|target| target.acts.keys()).collect();
+    let acting: HashSet<&ObjectRef> = targets
+        .iter()
+        .flat_map(|target| target.acts.iter().map(|act| act.id))
+        .collect();
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for id in acting {
         *kinds.entry(id.kind.name()).or_default() += 1;

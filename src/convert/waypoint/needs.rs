@@ -26,8 +26,8 @@ pub struct Target<'a> {
     pub bound: Bound<'a>,
     /// Whether that is said by labels of its own, not by those of its namespace.
     pub own_label: bool,
-    /// What acts at its waypoint, each with the object of the input that it comes from.
-    pub acts: BTreeMap<ObjectRef, ObjectRef>,
+    /// What acts at its waypoint, in order.
+    pub acts: Vec<Act<'a>>,
 }
 
 /// What an object acts on.
@@ -42,14 +42,24 @@ enum On {
     Mesh,
 }
 
-/// Something that acts at waypoints, and the object of the input that it comes from.
-struct Act {
-    id: ObjectRef,
-    from: ObjectRef,
+/// Something that acts at waypoints.
+#[derive(Debug, Clone, Copy)]
+pub struct Act<'a> {
+    /// What it is called.
+    pub id: &'a ObjectRef,
+    /// The object of the input that it comes from.
+    pub from: &'a ObjectRef,
+}
+
+impl<'a> Act<'a> {
+    /// An object of the input that acts itself.
+    fn of(id: &'a ObjectRef) -> Self {
+        Self { id, from: id }
+    }
 }
 
 /// Looks for everything that waypoints are needed for: in what a conversion made, and in what the input has for them.
-pub fn find<'a>(context: &Context<'a>, conversion: &Conversion) -> Vec<Target<'a>> {
+pub fn find<'a>(context: &Context<'a>, conversion: &'a Conversion) -> Vec<Target<'a>> {
     let mut search = Search {
         context,
         members: OnceLock::new(),
@@ -62,17 +72,22 @@ pub fn find<'a>(context: &Context<'a>, conversion: &Conversion) -> Vec<Target<'a
             continue;
         }
         let act = Act {
-            id: change.id.clone(),
-            from: change.from.clone(),
+            id: &change.id,
+            from: &change.from,
         };
         let places = places(&change.id, change.after.references.iter().cloned());
         for on in places.into_iter().chain(host_of(change)) {
-            search.put(on, &act);
+            search.put(on, act);
         }
     }
     search.read_as_they_are(&made);
     search.kept_routes(conversion);
-    search.found.into_values().collect()
+    let mut found: Vec<Target<'_>> = search.found.into_values().collect();
+    for target in &mut found {
+        target.acts.sort_by_key(|act| act.id);
+        target.acts.dedup_by_key(|act| act.id);
+    }
+    found
 }
 
 /// What an object acts on at waypoints, by its parents or targets.
@@ -144,35 +159,32 @@ struct Search<'c, 'a> {
 }
 
 impl<'a> Search<'_, 'a> {
-    fn add<T>(&mut self, object: &'a Object<T>, act: &Act) {
+    fn add<T>(&mut self, object: &'a Object<T>, act: Act<'a>) {
         let bound = self.context.bound(object);
         let target = self.found.entry(&object.id).or_insert_with(|| Target {
             id: &object.id,
             bound,
             own_label: of_labels(&object.meta.labels, object.namespace()).is_some(),
-            acts: BTreeMap::new(),
+            acts: Vec::new(),
         });
-        target
-            .acts
-            .entry(act.id.clone())
-            .or_insert_with(|| act.from.clone());
+        target.acts.push(act);
     }
 
     /// Nothing comes between the clients and the pods of a Service without address. One that was made of a subset goes with
     /// the Service that has it.
-    fn service(&mut self, service: &'a Object<Service>, act: &Act) {
+    fn service(&mut self, service: &'a Object<Service>, act: Act<'a>) {
         if !service.spec.is_headless() && !service.spec.is_external_name() && !is_version(service) {
             self.add(service, act);
         }
     }
 
-    fn entry(&mut self, entry: &'a Object<ServiceEntry>, act: &Act) {
+    fn entry(&mut self, entry: &'a Object<ServiceEntry>, act: Act<'a>) {
         if has_address(&entry.spec) {
             self.add(entry, act);
         }
     }
 
-    fn host(&mut self, host: &str, namespace: &str, act: &Act) {
+    fn host(&mut self, host: &str, namespace: &str, act: Act<'a>) {
         match self.context.host(host, namespace) {
             Host::Service(service) => self.service(service, act),
             Host::ServiceEntry(entry) => self.entry(entry, act),
@@ -180,7 +192,7 @@ impl<'a> Search<'_, 'a> {
         }
     }
 
-    fn put(&mut self, on: On, act: &Act) {
+    fn put(&mut self, on: On, act: Act<'a>) {
         let mesh = self.context.mesh;
         match on {
             On::Service(namespace, name) => {
@@ -212,7 +224,7 @@ impl<'a> Search<'_, 'a> {
         policy.is_some_and(|policy| !policy::needs_waypoint(&policy.spec))
     }
 
-    fn members_of(&mut self, services: impl Iterator<Item = &'a Object<Service>>, act: &Act) {
+    fn members_of(&mut self, services: impl Iterator<Item = &'a Object<Service>>, act: Act<'a>) {
         for service in services {
             if self.may_be_member(service) {
                 self.service(service, act);
@@ -257,23 +269,16 @@ impl<'a> Search<'_, 'a> {
         let others = mesh.others.iter().map(|object| (&object.id, &object.raw));
         let objects = routes.chain(policies).chain(tokens).chain(others);
         for (id, raw) in objects.filter(|(id, _)| !made.contains(id)) {
-            let act = Act {
-                id: id.clone(),
-                from: id.clone(),
-            };
+            let act = Act::of(id);
             // Those for a whole waypoint count where it is.
             let places = places(id, references_in(raw)).into_iter();
             for on in places.filter(|on| matches!(on, On::Service(..) | On::Entry(..))) {
-                self.put(on, &act);
+                self.put(on, act);
             }
         }
         for (id, hosts) in read_at_waypoints(self.context) {
-            let act = Act {
-                id: id.clone(),
-                from: id,
-            };
             for host in hosts {
-                self.host(&host, "", &act);
+                self.host(&host, "", Act::of(id));
             }
         }
     }
@@ -298,22 +303,19 @@ impl<'a> Search<'_, 'a> {
         }
     }
 
-    fn kept_route(&mut self, object: &Object<VirtualService>) {
+    fn kept_route(&mut self, object: &'a Object<VirtualService>) {
         let (context, own) = (self.context, object.namespace());
-        let act = Act {
-            id: object.id.clone(),
-            from: object.id.clone(),
-        };
+        let act = Act::of(&object.id);
         for host in &object.spec.hosts {
             match context.host(host, own) {
-                Host::Service(service) if service.namespace() == own => self.service(service, &act),
-                Host::ServiceEntry(entry) if entry.namespace() == own => self.entry(entry, &act),
+                Host::Service(service) if service.namespace() == own => self.service(service, act),
+                Host::ServiceEntry(entry) if entry.namespace() == own => self.entry(entry, act),
                 Host::Wildcard => {
                     let pattern = context.qualify(host, own);
                     let suffix = pattern.trim_start_matches('*');
                     for service in context.mesh.services_in(own) {
                         if context.service_host(service).ends_with(suffix) {
-                            self.service(service, &act);
+                            self.service(service, act);
                         }
                     }
                 }
