@@ -95,16 +95,21 @@ fn read(text: &str) -> Node {
 impl From<&Json> for Manifest {
     fn from(object: &Json) -> Self {
         Self {
-            text: model::yaml::to_text(object).into(),
+            text: exact(&model::yaml::to_text(object)),
             references: waypoint::references(object).collect(),
         }
     }
 }
 
+/// A copy in as much room as it needs: allocators may leave the room that a text grew in, up to twice of that.
+fn exact(text: &str) -> Box<str> {
+    text.into()
+}
+
 /// The `spec` of an object that has no name yet, as text.
 #[derive(Debug)]
 struct Spec {
-    text: String,
+    text: Box<str>,
     references: Box<[Reference]>,
 }
 
@@ -112,7 +117,7 @@ impl From<Json> for Spec {
     fn from(spec: Json) -> Self {
         let object = Json::Object([("spec".to_owned(), spec)].into_iter().collect());
         Self {
-            text: model::yaml::to_text(&object),
+            text: exact(&model::yaml::to_text(&object)),
             references: waypoint::references(&object).collect(),
         }
     }
@@ -122,7 +127,7 @@ impl Manifest {
     /// What stands before `spec`, and `spec`.
     fn joined(head: &Json, spec: Spec) -> Self {
         Self {
-            text: (model::yaml::to_text(head) + &spec.text).into(),
+            text: exact(&(model::yaml::to_text(head) + &spec.text)),
             references: spec.references,
         }
     }

@@ -46,10 +46,13 @@ impl<'a, T> Notes<'a, T> {
         self.remarks.push(self.finding(code, path, message.into()));
     }
 
-    /// Gives room back that is not used.
+    /// Gives back the room for more, of which an allocator may keep nearly a half if it is only asked to shrink.
     pub fn shrink(&mut self) {
-        self.obstacles.shrink_to_fit();
-        self.remarks.shrink_to_fit();
+        for list in [&mut self.obstacles, &mut self.remarks] {
+            let mut exact = Vec::with_capacity(list.len());
+            exact.append(list);
+            *list = exact;
+        }
     }
 
     /// How many things there are to say.

@@ -235,8 +235,7 @@ impl<'a> Builder<'a> {
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
-                items.shrink_to_fit();
-                return Ok(Value::Seq(items));
+                return Ok(Value::Seq(exact(items)));
             }
             items.push(self.node(event, span, depth + 1)?);
         }
@@ -285,8 +284,7 @@ impl<'a> Builder<'a> {
             let own: HashSet<Arc<str>> = entries.iter().map(|e| e.key.clone()).collect();
             entries.extend(merged.into_iter().filter(|entry| !own.contains(&entry.key)));
         }
-        entries.shrink_to_fit();
-        Ok(Value::Map(entries))
+        Ok(Value::Map(exact(entries)))
     }
 
     fn key(&mut self, event: Event<'a>, span: Span) -> Result<(Arc<str>, Mark), SyntaxError> {
@@ -402,6 +400,16 @@ fn advice(message: &str) -> &'static str {
         .iter()
         .find(|(part, _)| message.contains(part))
         .map_or("correct the text at this place", |(_, advice)| advice)
+}
+
+/// A list without unused room, which an allocator may leave where it is less than a half.
+fn exact<T>(mut list: Vec<T>) -> Vec<T> {
+    if list.len() == list.capacity() {
+        return list;
+    }
+    let mut exact = Vec::with_capacity(list.len());
+    exact.append(&mut list);
+    exact
 }
 
 /// How many different keys are remembered: the fields of all kinds are fewer, labels without end are not kept.

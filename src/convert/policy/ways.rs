@@ -172,7 +172,10 @@ impl<'a> Ways<'a> {
             ways.add_virtual_service(routing, service, only);
             if !ways.list.is_empty() {
                 ways.split_ports(service);
-                ways.list.shrink_to_fit();
+                // There are as many lists as Services, and all of them are kept.
+                let mut exact = Vec::with_capacity(ways.list.len());
+                exact.append(&mut ways.list);
+                ways.list = exact;
                 return ways;
             }
         }
