@@ -101,7 +101,7 @@ impl From<&Json> for Manifest {
     }
 }
 
-/// A copy in as much room as it needs: allocators may leave the room that a text grew in, up to twice of that.
+/// A copy in as much room as it needs, see [`model::room`].
 fn exact(text: &str) -> Box<str> {
     text.into()
 }

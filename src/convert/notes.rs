@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use crate::finding::{Finding, Location};
+use model::room::exact;
 use model::{FieldPath, Node, Object, ObjectRef, Origin};
 use std::sync::Arc;
 
@@ -46,12 +47,10 @@ impl<'a, T> Notes<'a, T> {
         self.remarks.push(self.finding(code, path, message.into()));
     }
 
-    /// Gives back the room for more, of which an allocator may keep nearly a half if it is only asked to shrink.
+    /// Gives back the room for more.
     pub fn shrink(&mut self) {
         for list in [&mut self.obstacles, &mut self.remarks] {
-            let mut exact = Vec::with_capacity(list.len());
-            exact.append(list);
-            *list = exact;
+            *list = exact(std::mem::take(list));
         }
     }
 

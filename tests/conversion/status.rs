@@ -37,17 +37,22 @@ pub fn judge(object: &Value) -> Result<Judgement, String> {
     })
 }
 
-fn route(object: &Value) -> Result<Judgement, String> {
-    let wanted = object["spec"]["parentRefs"].as_array().map_or(0, Vec::len);
-    let empty = Vec::new();
-    let parents = object["status"]["parents"].as_array().unwrap_or(&empty);
-    if parents.len() < wanted {
+/// What the status says of each part of the spec; no part may be left out.
+fn of_each<'a>(object: &'a Value, in_spec: &str, in_status: &str) -> Result<&'a [Value], String> {
+    let list = |of: &'a Value| of.as_array().map_or(&[][..], Vec::as_slice);
+    let (wanted, said) = (list(&object["spec"][in_spec]), list(&object["status"][in_status]));
+    if said.len() < wanted.len() {
         return Err(format!(
-            "{wanted} parents, of which {} have a status",
-            parents.len()
+            "{} {in_status}, of which {} have a status",
+            wanted.len(),
+            said.len()
         ));
     }
-    for parent in parents {
+    Ok(said)
+}
+
+fn route(object: &Value) -> Result<Judgement, String> {
+    for parent in of_each(object, "parentRefs", "parents")? {
         condition(parent, "Accepted")?.is(true, "Accepted")?;
         condition(parent, "ResolvedRefs")?.is(true, "ResolvedRefs")?;
     }
@@ -56,16 +61,7 @@ fn route(object: &Value) -> Result<Judgement, String> {
 
 fn gateway(object: &Value) -> Result<Judgement, String> {
     condition(&object["status"], "Accepted")?.is(true, "Accepted")?;
-    let wanted = object["spec"]["listeners"].as_array().map_or(0, Vec::len);
-    let empty = Vec::new();
-    let listeners = object["status"]["listeners"].as_array().unwrap_or(&empty);
-    if listeners.len() < wanted {
-        return Err(format!(
-            "{wanted} listeners, of which {} have a status",
-            listeners.len()
-        ));
-    }
-    for listener in listeners {
+    for listener in of_each(object, "listeners", "listeners")? {
         condition(listener, "Accepted")?.is(true, "Accepted")?;
         condition(listener, "ResolvedRefs")?.is(true, "ResolvedRefs")?;
         condition(listener, "Conflicted")?.is(false, "NoConflicts")?;

@@ -10,6 +10,7 @@ pub mod mesh;
 pub mod meta;
 pub mod node;
 pub mod resource;
+pub mod room;
 pub mod scalar;
 pub mod security;
 pub mod settings;

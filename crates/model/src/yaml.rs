@@ -3,6 +3,7 @@
 pub use crate::emit::to_text;
 
 use crate::node::{Entry, Node, Value};
+use crate::room::exact;
 use crate::scalar::resolve_plain;
 use crate::source::Mark;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
@@ -400,16 +401,6 @@ fn advice(message: &str) -> &'static str {
         .iter()
         .find(|(part, _)| message.contains(part))
         .map_or("correct the text at this place", |(_, advice)| advice)
-}
-
-/// A list without unused room, which an allocator may leave where it is less than a half.
-fn exact<T>(mut list: Vec<T>) -> Vec<T> {
-    if list.len() == list.capacity() {
-        return list;
-    }
-    let mut exact = Vec::with_capacity(list.len());
-    exact.append(&mut list);
-    exact
 }
 
 /// How many different keys are remembered: the fields of all kinds are fewer, labels without end are not kept.

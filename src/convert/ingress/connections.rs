@@ -3,10 +3,11 @@
 use super::claims::Claim;
 use super::hosts::{covers, is_hostname};
 use super::servers::Serves;
-use super::site::{MAX_HOSTNAMES, MAX_PARENTS, Site};
+use super::site::{MAX_HOSTNAMES, Site};
 use crate::code::Code;
 use crate::convert::Change;
 use crate::convert::notes::Notes;
+use crate::convert::virtual_service::http_route::MAX_PARENTS;
 use crate::convert::virtual_service::layer_4::{self, Rule};
 use crate::convert::virtual_service::place::Place;
 use crate::convert::virtual_service::versions::Version;
@@ -22,7 +23,6 @@ type VsNotes<'a> = Notes<'a, VirtualService>;
 struct Making<'a> {
     site: &'a Site<'a>,
     object: &'a Object<VirtualService>,
-    name: String,
     versions: &'a RefCell<BTreeSet<Version>>,
     changes: Vec<Change>,
 }
@@ -38,7 +38,6 @@ pub fn convert(
     let mut making = Making {
         site,
         object,
-        name: format!("{}/{}", site.gateway.namespace(), site.gateway.name()),
         versions,
         changes: Vec::new(),
     };
@@ -69,7 +68,7 @@ impl Making<'_> {
         let Some(first) = listeners.first().and_then(|index| site.listeners.get(*index)) else {
             return;
         };
-        let place = Site::place(&self.name, self.object, first);
+        let place = Site::place(&site.name, self.object, first);
         let rules = layer_4::tcp_rules(self.object);
         let Some(rule) = rules.iter().find(|rule| rule.holds_at(place, first.port)) else {
             return;
@@ -118,8 +117,7 @@ impl Making<'_> {
         let Some(first) = at_port.first().and_then(|index| site.listeners.get(*index)) else {
             return;
         };
-        let name = self.name.clone();
-        let place = Site::place(&name, object, first);
+        let place = Site::place(&site.name, object, first);
         let mut seen: BTreeSet<String> = BTreeSet::new();
         for rule in layer_4::tls_rules(object) {
             if !rule.holds_at(place, port) {
@@ -209,8 +207,7 @@ impl Making<'_> {
             .filter_map(|index| site.listeners.get(*index))
             .collect();
         let Some(first) = members.first() else { return };
-        let name = self.name.clone();
-        let backends = site.backends(object, first, &name, self.versions);
+        let backends = site.backends(object, first, self.versions);
         let refs = layer_4::backend_refs(rule, &backends, notes);
         let parents: Vec<Json> = members
             .iter()

@@ -29,7 +29,7 @@ use model::virtual_service::VirtualService;
 use model::{FieldPath, Object, ObjectRef};
 use pods::Pods;
 use servers::Server;
-use site::Site;
+use site::{Site, name_of};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
@@ -120,7 +120,7 @@ impl<'a> Reading<'a> {
         Self {
             object,
             notes,
-            name: format!("{}/{}", object.namespace(), object.name()),
+            name: name_of(object),
             servers,
             listeners,
             pods,
@@ -375,12 +375,7 @@ fn with_advice(mut findings: Vec<Finding>, is_kept: bool) -> Vec<Finding> {
 /// Says of objects that name a gateway which the input does not hold that nothing is known of it.
 fn unknown_gateways(context: &Context<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let known: BTreeSet<String> = context
-        .mesh
-        .istio_gateways
-        .iter()
-        .map(|object| format!("{}/{}", object.namespace(), object.name()))
-        .collect();
+    let known: BTreeSet<String> = context.mesh.istio_gateways.iter().map(name_of).collect();
     for object in &context.mesh.virtual_services {
         let mut notes = Notes::on(object);
         for (index, written) in object.spec.gateways.iter().enumerate() {

@@ -202,6 +202,12 @@ impl<'m> Pods<'m> {
     }
 }
 
+/// Keeps a Gateway because of the port of one of its servers.
+fn keep_port(server: &Server, message: String, notes: &mut GatewayNotes<'_>) {
+    let number = server.path.key("port").key("number");
+    notes.keep(Code::IngressService, &number, message);
+}
+
 /// Of several Services the one with all ports; one for clients outside comes first.
 fn choose<'m>(
     services: &[&'m Object<Service>],
@@ -224,11 +230,7 @@ fn choose<'m>(
                 "several Services lead port {} to different ports of the pods, and which of them the server has is not said",
                 server.port
             );
-            notes.keep(
-                Code::IngressService,
-                &server.path.key("port").key("number"),
-                message,
-            );
+            keep_port(server, message, notes);
             return None;
         }
     }
@@ -263,11 +265,7 @@ fn choose<'m>(
                 "ports {known} and {} of the Service are one port of the pods, where Istio joins their servers",
                 server.port
             );
-            notes.keep(
-                Code::IngressService,
-                &server.path.key("port").key("number"),
-                message,
-            );
+            keep_port(server, message, notes);
         }
     }
     chosen.copied()

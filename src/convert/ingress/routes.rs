@@ -3,12 +3,12 @@
 use super::claims::Claim;
 use super::hosts::{is_hostname, narrower};
 use super::servers::Serves;
-use super::site::{MAX_HOSTNAMES, MAX_PARENTS, Site};
+use super::site::{MAX_HOSTNAMES, Site};
 use crate::code::Code;
 use crate::convert::Change;
 use crate::convert::notes::Notes;
 use crate::convert::virtual_service::effective::Effective;
-use crate::convert::virtual_service::http_route::{self, Rule};
+use crate::convert::virtual_service::http_route::{self, MAX_PARENTS, Rule};
 use crate::convert::virtual_service::rules::rules_for_port;
 use crate::convert::virtual_service::versions::Version;
 use model::virtual_service::VirtualService;
@@ -33,8 +33,6 @@ pub fn convert(
         return Vec::new();
     }
     check_delegates(site, object, notes);
-    let name = site.gateway.id.namespace.as_deref().unwrap_or_default();
-    let name = format!("{name}/{}", site.gateway.name());
     let mut by_port: BTreeMap<u16, Option<Vec<Rule>>> = BTreeMap::new();
     let mut groups: Vec<(Members<'_>, Vec<Rule>)> = Vec::new();
     for (index, hosts) in &claim.hosts {
@@ -49,7 +47,7 @@ pub fn convert(
         }
         check_hosts(hosts, notes);
         let rules = by_port.entry(listener.port).or_insert_with(|| {
-            let backends = site.backends(object, listener, &name, versions);
+            let backends = site.backends(object, listener, versions);
             rules_for_port(&backends, object, listener.port, notes)
         });
         let Some(rules) = rules.as_ref().filter(|rules| !rules.is_empty()) else {

@@ -13,9 +13,7 @@ use serde_json::{Map, Value as Json, json};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// `spec.parentRefs` and `spec.hostnames` of routes.
-pub const MAX_PARENTS: usize = 32;
-/// The same of host names.
+/// `spec.hostnames` of routes.
 pub const MAX_HOSTNAMES: usize = 16;
 
 /// An old Gateway and the place of the new one: beside the Service whose pods it is for, since istiod gives Secrets and
@@ -27,10 +25,17 @@ pub struct Site<'a> {
     pub gateway: &'a Object<IstioGateway>,
     /// The Service in front of its pods.
     pub service: &'a Object<Service>,
+    /// How VirtualServices call the old one.
+    pub name: String,
     /// What the new one is called.
     pub id: ObjectRef,
     /// Its listeners.
     pub listeners: &'a [Listener],
+}
+
+/// The name of an old Gateway as VirtualServices write it: `namespace/name`.
+pub fn name_of(gateway: &Object<IstioGateway>) -> String {
+    format!("{}/{}", gateway.namespace(), gateway.name())
 }
 
 impl<'a> Site<'a> {
@@ -51,6 +56,7 @@ impl<'a> Site<'a> {
             context,
             gateway,
             service,
+            name: name_of(gateway),
             id,
             listeners,
         }
@@ -70,14 +76,13 @@ impl<'a> Site<'a> {
         &'b self,
         object: &'b Object<VirtualService>,
         listener: &Listener,
-        name: &'b str,
         versions: &'b RefCell<BTreeSet<Version>>,
     ) -> Backends<'b> {
         Backends {
             context: self.context,
             namespace: object.namespace(),
             dialled_port: listener.port,
-            place: Self::place(name, object, listener),
+            place: Self::place(&self.name, object, listener),
             versions,
         }
     }

@@ -6,6 +6,7 @@ use super::{field, quoted, spec, tell_each, text};
 use crate::code::Code;
 use crate::convert::context::Context;
 use crate::convert::notes::Notes;
+use crate::convert::waypoint::gateway::CLASS;
 use crate::convert::{Disposition, Sink};
 use model::{FieldPath, Kind, Node, Object};
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ fn attached(object: &Object<()>, targets: &[Node], root: bool, notes: &mut Filte
         );
         let wrong = match kind {
             "Gateway" => None,
-            "GatewayClass" if root && name == "istio-waypoint" => None,
+            "GatewayClass" if root && name == CLASS => None,
             "GatewayClass" => Some(format!(
                 "the GatewayClass `{name}` counts in the root namespace only, and only as `istio-waypoint`"
             )),

@@ -5,6 +5,7 @@ use super::read_rule::RuleReader;
 use crate::convert::context::{Context, Host};
 use crate::convert::virtual_service::effective::Effective;
 use model::meta::Object;
+use model::room::exact;
 use model::traffic::{HttpRouteResource, Service, Subset};
 use model::virtual_service::{CorsPolicy, HttpMatchRequest, RouteDestination, VirtualService};
 use model::{Node, ObjectRef};
@@ -173,9 +174,7 @@ impl<'a> Ways<'a> {
             if !ways.list.is_empty() {
                 ways.split_ports(service);
                 // There are as many lists as Services, and all of them are kept.
-                let mut exact = Vec::with_capacity(ways.list.len());
-                exact.append(&mut ways.list);
-                ways.list = exact;
+                ways.list = exact(ways.list);
                 return ways;
             }
         }
