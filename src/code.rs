@@ -1,6 +1,7 @@
 //! The messages of input and conversion, by name; made from their pages by the build script.
 
 use crate::finding::{Finding, Location};
+use model::room::exact_text;
 use rules::Severity;
 use std::borrow::Cow;
 
@@ -60,7 +61,7 @@ impl Code {
             name: page.name.into(),
             severity: page.severity,
             location,
-            message: message.into(),
+            message: exact_text(message.into()),
             fix: fix.into(),
         }
     }

@@ -81,8 +81,7 @@ fn in_cluster(mesh: Mesh, coverage: ClusterCoverage) -> Mesh {
         .chain(moved(mesh.service_entries).map(Resource::ServiceEntry))
         .chain(moved(mesh.workloads).map(Resource::Workload))
         .chain(moved(pods).map(Resource::Workload))
-        .chain(moved(mesh.others).map(Resource::Untyped))
-        .collect();
+        .chain(moved(mesh.others).map(Resource::Untyped));
     Mesh::new(resources, Coverage::Cluster(coverage))
 }
 

@@ -56,6 +56,8 @@ pub fn run(args: &ConvertArgs, terminal: &Terminal) -> Result<Exit, CliError> {
     let rules = load_rules(&[])?;
     let mut input = inputs::read(&args.input, terminal)?;
     let reading = (args.in_place || args.check).then(|| Reading::of(&mut input));
+    // Nobody else asks for them, and of a large mesh there are many.
+    input.documents = Vec::new();
     if args.assume_services {
         let assumed = convert::assumed_services(&input.mesh);
         input.mesh = input.mesh.with_services(assumed);

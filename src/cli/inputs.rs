@@ -13,6 +13,7 @@ use crate::pages::pages;
 use crate::progress::Progress;
 use crate::report::{Command, Report};
 use model::{Coverage, Kind, Mesh, ObjectRef};
+use rayon::slice::ParallelSliceMut as _;
 use rules::{Rule, RuleSet, Subject};
 use std::collections::BTreeSet;
 
@@ -166,7 +167,7 @@ pub fn report(command: Command, input: Input, judged: Vec<Finding>, rules: &Rule
         findings.extend(judged);
         findings
     };
-    findings.sort_by(Finding::order);
+    findings.par_sort_unstable_by(Finding::order);
     let report = Report {
         command,
         source: input.description,

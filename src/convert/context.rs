@@ -6,11 +6,12 @@ use super::virtual_service::effective::{delegate_namespace, is_visible};
 use super::virtual_service::versions::Versions;
 use super::waypoint::{Bound, of_labels};
 use super::{Change, Options};
+use foldhash::{HashMap, HashSet};
 use model::meta::Object;
 use model::traffic::{DestinationRule, HttpRouteResource, Service, ServiceEntry};
 use model::virtual_service::{Destination, VirtualService};
 use model::{Kind, Mesh, Node, ObjectRef, Value};
-use std::collections::{HashMap, HashSet};
+use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
 /// What a host name stands for.
@@ -116,32 +117,31 @@ impl<'a> Context<'a> {
     /// Indexes a mesh.
     #[must_use]
     pub fn new(mesh: &'a Mesh, options: Options) -> Self {
+        let (claims, (names, duplicates)) = rayon::join(
+            || Claims::of(mesh, |host, namespace| qualify(mesh, host, namespace)),
+            || names_of(mesh),
+        );
         let mut context = Self {
             mesh,
             options,
-            claims: Claims::of(mesh, |host, namespace| qualify(mesh, host, namespace)),
+            claims,
             automation: Automation::of(mesh),
             versions: OnceLock::new(),
-            destination_rules: HashMap::new(),
+            destination_rules: HashMap::default(),
             namespaces: mesh
                 .others_of(&Kind::Namespace)
                 .map(|object| (object.name(), object))
                 .collect(),
-            destinations: HashMap::new(),
-            delegates: HashMap::new(),
-            roots: HashMap::new(),
-            routes: HashMap::new(),
-            entry_routes: HashMap::new(),
-            entries: HashMap::new(),
-            names: HashSet::new(),
-            ours: HashMap::new(),
-            duplicates: HashSet::new(),
+            destinations: HashMap::default(),
+            delegates: HashMap::default(),
+            roots: HashMap::default(),
+            routes: HashMap::default(),
+            entry_routes: HashMap::default(),
+            entries: HashMap::default(),
+            names,
+            ours: HashMap::default(),
+            duplicates,
         };
-        for id in mesh.ids() {
-            if !context.names.insert(id) {
-                context.duplicates.insert(id);
-            }
-        }
         for (index, entry) in mesh.service_entries.iter().enumerate() {
             for host in &entry.spec.hosts {
                 context.entries.entry(host).or_insert(index);
@@ -217,13 +217,17 @@ impl<'a> Context<'a> {
     }
 
     fn index_virtual_services(&mut self) {
-        for (index, object) in self.mesh.virtual_services.iter().enumerate() {
-            // What a delegate does, its roots do.
-            let is_joined = self.roots.contains_key(&index);
-            if !object.spec.applies_to_mesh() || is_joined {
-                continue;
-            }
-            for host in self.destination_hosts_of(object) {
+        let objects = self.mesh.virtual_services.par_iter().enumerate();
+        let hosts: Vec<(usize, HashSet<String>)> = objects
+            .filter(|(index, object)| {
+                // What a delegate does, its roots do.
+                let is_joined = self.roots.contains_key(index);
+                object.spec.applies_to_mesh() && !is_joined
+            })
+            .map(|(index, object)| (index, self.destination_hosts_of(object)))
+            .collect();
+        for (index, hosts) in hosts {
+            for host in hosts {
                 self.destinations.entry(host).or_default().push(index);
             }
         }
@@ -455,6 +459,13 @@ impl<'a> Context<'a> {
             None => !self.names.contains(candidate),
         }
     }
+}
+
+/// All names in a mesh, and those that stand in it more than once.
+fn names_of(mesh: &Mesh) -> (HashSet<&ObjectRef>, HashSet<&ObjectRef>) {
+    let mut names = HashSet::default();
+    let repeated = mesh.ids().filter(|id| !names.insert(*id)).collect();
+    (names, repeated)
 }
 
 /// The name that Istio makes of a host: short ones get the namespace of the object and the cluster's domain, all others

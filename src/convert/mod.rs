@@ -21,8 +21,9 @@ use crate::finding::Finding;
 use context::Context;
 use model::{FieldPath, Mesh, Node, Object, ObjectRef, Origin, Value};
 use notes::Notes;
+use rayon::slice::ParallelSliceMut as _;
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use waypoint::Reference;
 
@@ -106,33 +107,6 @@ fn exact(text: &str) -> Box<str> {
     text.into()
 }
 
-/// The `spec` of an object that has no name yet, as text.
-#[derive(Debug)]
-struct Spec {
-    text: Box<str>,
-    references: Box<[Reference]>,
-}
-
-impl From<Json> for Spec {
-    fn from(spec: Json) -> Self {
-        let object = Json::Object([("spec".to_owned(), spec)].into_iter().collect());
-        Self {
-            text: exact(&model::yaml::to_text(&object)),
-            references: waypoint::references(&object).collect(),
-        }
-    }
-}
-
-impl Manifest {
-    /// What stands before `spec`, and `spec`.
-    fn joined(head: &Json, spec: Spec) -> Self {
-        Self {
-            text: exact(&(model::yaml::to_text(head) + &spec.text)),
-            references: spec.references,
-        }
-    }
-}
-
 /// An old object as it would read in the place of a new one. Written only where it is looked at.
 #[derive(Debug, Clone)]
 pub struct Before {
@@ -188,6 +162,14 @@ pub struct Change {
 }
 
 impl Change {
+    /// Gives the object another name.
+    fn rename(&mut self, id: ObjectRef) {
+        let mut object = self.after.to_json();
+        object["metadata"]["name"] = json!(&*id.name);
+        self.after = (&object).into();
+        self.id = id;
+    }
+
     /// What a diff compares with, as a tree.
     #[must_use]
     pub fn before_json(&self) -> Option<Json> {
@@ -229,7 +211,7 @@ const CONVERTERS: &[fn(&Context<'_>, &mut Sink)] = &[
 #[must_use]
 pub fn convert(mesh: &Mesh, options: Options) -> Conversion {
     let context = Context::new(mesh, options);
-    let mut sink = Sink::default();
+    let mut sink = Sink::for_objects(mesh.len());
     for converter in CONVERTERS {
         converter(&context, &mut sink);
     }
@@ -246,11 +228,11 @@ pub fn convert(mesh: &Mesh, options: Options) -> Conversion {
         }
         !exists
     });
-    conversion.changes.sort_by(|a, b| a.id.cmp(&b.id));
-    conversion
-        .outcomes
-        .sort_by(|a, b| (&a.id, &a.origin).cmp(&(&b.id, &b.origin)));
-    conversion.findings.sort_by(Finding::order);
+    conversion.changes.par_sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    conversion.outcomes.par_sort_unstable_by(|a, b| {
+        (&a.id, &a.origin, a.disposition).cmp(&(&b.id, &b.origin, b.disposition))
+    });
+    conversion.findings.par_sort_unstable_by(Finding::order);
     conversion
 }
 
@@ -262,6 +244,15 @@ struct Sink {
 }
 
 impl Sink {
+    /// Room that is never touched costs nothing; lists that move as they grow leave holes of their size.
+    fn for_objects(count: usize) -> Self {
+        let mut sink = Self::default();
+        sink.conversion.outcomes.reserve_exact(count);
+        sink.conversion.changes.reserve_exact(2 * count);
+        sink.conversion.findings.reserve_exact(4 * count);
+        sink
+    }
+
     fn put<T>(
         &mut self,
         object: &Object<T>,
@@ -276,7 +267,7 @@ impl Sink {
             disposition,
         });
         self.conversion.changes.extend(changes);
-        self.conversion.findings.extend(without_repetitions(findings));
+        self.conversion.findings.extend(findings);
     }
 }
 
@@ -323,7 +314,7 @@ fn without_repetitions(mut findings: Vec<Finding>) -> Vec<Finding> {
     if findings.len() < 2 {
         return findings;
     }
-    let mut seen = HashSet::with_capacity(findings.len());
+    let mut seen = foldhash::HashSet::default();
     let is_new: Vec<bool> = findings
         .iter()
         .map(|finding| {

@@ -54,11 +54,6 @@ impl<'a, T> Notes<'a, T> {
         }
     }
 
-    /// How many things there are to say.
-    pub fn count(&self) -> usize {
-        self.obstacles.len().max(self.remarks.len())
-    }
-
     /// How many things stand in the way.
     pub fn obstacles(&self) -> usize {
         self.obstacles.len()
@@ -71,11 +66,11 @@ impl<'a, T> Notes<'a, T> {
 
     /// What there is to say: all that stands in the way, or the remarks about what was made.
     pub fn into_findings(self) -> Vec<Finding> {
-        if self.obstacles.is_empty() {
+        super::without_repetitions(if self.obstacles.is_empty() {
             self.remarks
         } else {
             self.obstacles
-        }
+        })
     }
 
     fn finding(&self, code: Code, path: &FieldPath, message: String) -> Finding {

@@ -1,7 +1,7 @@
 //! Objects of the same kind as an old one, attached to targets instead of selecting pods.
 
 use super::waypoint::gateway::CLASS;
-use super::{Before, Change, Manifest, Spec};
+use super::{Before, Change};
 use model::{Node, Object, ObjectRef};
 use serde_json::{Map, Value as Json, json};
 
@@ -58,13 +58,17 @@ pub fn unscoped_spec<T>(object: &Object<T>) -> Map<String, Json> {
 }
 
 /// A new object of the same kind, beside what the old one would read there.
-pub fn of_same_kind<T>(object: &Object<T>, id: ObjectRef, metadata: Json, new: Spec) -> Change {
+pub fn of_same_kind<T>(object: &Object<T>, id: ObjectRef, metadata: Json, spec: Json) -> Change {
     let api_version = object.raw.get("apiVersion").map_or(Json::Null, Json::from);
-    let head = json!({ "apiVersion": api_version, "kind": object.id.kind.name(), "metadata": metadata });
+    let mut after = Map::new();
+    after.insert("apiVersion".into(), api_version);
+    after.insert("kind".into(), object.id.kind.name().into());
+    after.insert("metadata".into(), metadata);
+    after.insert("spec".into(), spec);
     Change {
         from: object.id.clone(),
         before: Some(Before::renamed(&object.raw)),
-        after: Manifest::joined(&head, new),
+        after: (&Json::Object(after)).into(),
         id,
     }
 }

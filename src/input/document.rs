@@ -49,9 +49,14 @@ impl Parts {
     }
 
     /// All that the documents hold, with how much of the world they show.
-    pub fn into_input(self, coverage: Coverage, description: String, gaps: Vec<String>) -> Input {
-        let mut mesh = Mesh::new(self.resources, coverage)
-            .with_settings_files(self.chart_values, self.cni_configurations);
+    pub fn into_input(mut self, coverage: Coverage, description: String, gaps: Vec<String>) -> Input {
+        let mesh = Mesh::new(std::mem::take(&mut self.resources), coverage);
+        self.into_input_of(mesh, description, gaps)
+    }
+
+    /// The same of a mesh that was made of the resources.
+    pub fn into_input_of(self, mesh: Mesh, description: String, gaps: Vec<String>) -> Input {
+        let mut mesh = mesh.with_settings_files(self.chart_values, self.cni_configurations);
         mesh.unknown_fields = self.unknown_fields;
         Input {
             mesh,

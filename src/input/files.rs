@@ -1,11 +1,11 @@
 //! Files, folders and standard input.
 
 use super::document::Parts;
-use super::{Input, template};
+use super::{Document, DocumentKind, Input, template};
 use crate::code::Code;
 use crate::finding::{Finding, Location};
 use ignore::WalkBuilder;
-use model::{Coverage, Mark, ObjectRef, Origin, yaml};
+use model::{Coverage, Mark, Mesh, ObjectRef, Origin, yaml};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -99,15 +99,25 @@ fn each_once(files: &mut Vec<PathBuf>) {
 /// Reads texts that are already in memory.
 #[must_use]
 pub fn read_texts(texts: &[Text]) -> Input {
-    let pieces: Vec<Parts> = texts.par_iter().flat_map_iter(read_text).collect();
-    let mut parts = Parts::of_all(pieces);
-    let notes = duplicates(&parts);
+    let mut pieces: Vec<Parts> = texts.par_iter().flat_map_iter(read_text).collect();
+    let resources: Vec<_> = pieces
+        .iter_mut()
+        .map(|piece| std::mem::take(&mut piece.resources))
+        .collect();
+    let (mesh, (mut parts, notes)) = rayon::join(
+        || Mesh::new(resources.into_iter().flatten(), Coverage::Files),
+        || {
+            let parts = Parts::of_all(pieces);
+            let notes = duplicates(&parts.documents);
+            (parts, notes)
+        },
+    );
     parts.notes.extend(notes);
     let description = match texts {
         [one] => format!("`{}`", one.name),
         many => format!("{} files", many.len()),
     };
-    parts.into_input(Coverage::Files, description, Vec::new())
+    parts.into_input_of(mesh, description, Vec::new())
 }
 
 fn read_text(text: &Text) -> Vec<Parts> {
@@ -221,11 +231,11 @@ fn unreadable(path: &Path, reason: &str) -> Box<Finding> {
 }
 
 /// Objects that stand in the input more than once: which of them counts depends on who applies the files.
-fn duplicates(parts: &Parts) -> Vec<Finding> {
-    let mut first: HashMap<&ObjectRef, (&Origin, u32)> = HashMap::new();
+fn duplicates(documents: &[Document]) -> Vec<Finding> {
+    let mut first: foldhash::HashMap<&ObjectRef, (&Origin, u32)> = foldhash::HashMap::default();
     let mut findings = Vec::new();
-    for document in &parts.documents {
-        let super::DocumentKind::Object(id) = &document.kind else {
+    for document in documents {
+        let DocumentKind::Object(id) = &document.kind else {
             continue;
         };
         let Some((origin, line)) = first.insert(id, (&document.origin, document.line)) else {

@@ -2,9 +2,15 @@
 
 use model::{Node, Value};
 
+/// What one of the tools' instructions begins with: most texts hold none, and need no closer look.
+const MARKS: [&str; 4] = ["{{", "{%", "<%", "#@"];
+
 /// The tool whose template this text is, if a line of it is an instruction of that tool.
 #[must_use]
 pub fn of_text(text: &str) -> Option<&'static str> {
+    if !MARKS.iter().any(|mark| text.contains(mark)) {
+        return None;
+    }
     for line in structure(text) {
         let line = line.trim_start();
         let comment = line.starts_with('#');

@@ -113,14 +113,18 @@ impl Text<'_> {
 
     /// One block per code, so that a rule that speaks of many objects is explained once.
     fn by_code(&mut self, findings: &[&Finding]) -> io::Result<()> {
-        let mut codes: Vec<&str> = Vec::new();
+        let mut blocks: Vec<(&str, Vec<&Finding>)> = Vec::new();
+        let mut of_code: foldhash::HashMap<&str, usize> = foldhash::HashMap::default();
         for finding in findings {
-            if !codes.contains(&&*finding.code) {
-                codes.push(&finding.code);
+            let index = *of_code.entry(&finding.code).or_insert_with(|| {
+                blocks.push((&finding.code, Vec::new()));
+                blocks.len() - 1
+            });
+            if let Some((_, block)) = blocks.get_mut(index) {
+                block.push(*finding);
             }
         }
-        for code in codes {
-            let some: Vec<&Finding> = findings.iter().copied().filter(|f| f.code == code).collect();
+        for (code, some) in blocks {
             self.block(code, &some)?;
         }
         Ok(())

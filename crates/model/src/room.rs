@@ -10,3 +10,13 @@ pub fn exact<T>(mut list: Vec<T>) -> Vec<T> {
     exact.append(&mut list);
     exact
 }
+
+/// A text without unused room.
+#[must_use]
+pub fn exact_text(text: String) -> String {
+    if text.len() == text.capacity() {
+        text
+    } else {
+        text.as_str().to_owned()
+    }
+}

@@ -51,19 +51,23 @@ pub struct Chunk<'a> {
 pub fn documents(text: &str) -> Vec<Chunk<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut chunks = Vec::new();
-    let (mut start, mut first_line, mut offset) = (0, 1, 0);
-    for (number, line) in (1u32..).zip(text.split_inclusive('\n')) {
-        let marker = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n']) || rest.is_empty());
-        if marker && !only_directives(&text[start..offset]) {
+    let (mut start, mut first_line) = (0, 1u32);
+    let begins = text.starts_with("---").then_some(0);
+    let begin = text.match_indices("\n---").map(|(at, _)| at + 1);
+    for offset in begins.into_iter().chain(begin) {
+        let rest = &text[offset + 3..];
+        let is_marker = rest.starts_with([' ', '\t', '\r', '\n']) || rest.is_empty();
+        if is_marker && !only_directives(&text[start..offset]) {
             chunks.push(Chunk {
                 text: &text[start..offset],
                 first_line,
             });
-            (start, first_line) = (offset, number);
+            let lines = text.as_bytes()[start..offset]
+                .iter()
+                .filter(|byte| **byte == b'\n');
+            first_line = first_line.saturating_add(u32::try_from(lines.count()).unwrap_or(u32::MAX));
+            start = offset;
         }
-        offset += line.len();
     }
     chunks.push(Chunk {
         text: &text[start..],
@@ -409,7 +413,7 @@ const MAX_KEYS: usize = 4096;
 /// One copy of each key for all documents and paths of a thread.
 pub(crate) fn interned(key: &str) -> Arc<str> {
     thread_local! {
-        static KEYS: RefCell<HashSet<Arc<str>>> = RefCell::default();
+        static KEYS: RefCell<foldhash::HashSet<Arc<str>>> = RefCell::default();
     }
     KEYS.with_borrow_mut(|keys| {
         if let Some(known) = keys.get(key) {

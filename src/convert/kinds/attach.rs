@@ -54,5 +54,5 @@ pub fn written<T>(
 ) -> Change {
     let id = context.free_name(namespace, &object.id.kind, name, &object.id);
     let metadata = crate::convert::metadata(&id, &object.id);
-    targets::of_same_kind(object, id, metadata, new.into())
+    targets::of_same_kind(object, id, metadata, new)
 }

@@ -1,12 +1,12 @@
 //! Copies of policies that are attached to targets instead of selecting pods.
 
+use crate::convert::Change;
 use crate::convert::context::Context;
 use crate::convert::targets::{self, MAX_TARGETS, To};
 use crate::convert::virtual_service::versions;
-use crate::convert::{Change, Spec};
+use foldhash::HashSet;
 use model::{Object, ObjectRef};
 use serde_json::{Map, Value as Json, json};
-use std::collections::{HashMap, HashSet};
 
 /// A copy that has no name yet.
 #[derive(Debug, Clone)]
@@ -19,13 +19,13 @@ pub struct Draft {
     pub fields: Map<String, Json>,
 }
 
-/// A copy that has no name yet, as text: trees of all copies at once would take ten times as much.
+/// A copy that has no name yet.
 #[derive(Debug)]
 pub struct Part {
     namespace: String,
     /// Whether ztunnel reads it, and no waypoint.
     selects: bool,
-    spec: Spec,
+    spec: Json,
 }
 
 impl Draft {
@@ -38,7 +38,7 @@ impl Draft {
         let part = |to: &[To], fields| Part {
             namespace: namespace.clone(),
             selects: to.is_empty(),
-            spec: targets::attached_spec(to, fields).into(),
+            spec: targets::attached_spec(to, fields),
         };
         match to.len() {
             0..=MAX_TARGETS => vec![part(&to, fields)],
@@ -50,61 +50,64 @@ impl Draft {
     }
 }
 
-/// Gives names to copies; no two get the same one.
+/// Copies of one object, numbered where several have the same reader. Annotations that are named go along.
+pub fn written<T>(
+    context: &Context<'_>,
+    object: &Object<T>,
+    annotations: &[&str],
+    parts: Vec<Part>,
+) -> Vec<Change> {
+    let is_beside = |a: &Part, b: &Part| a.selects == b.selects && a.namespace == b.namespace;
+    let number_of = |index: usize| {
+        let part = parts.get(index)?;
+        let several = parts.iter().filter(|other| is_beside(part, other)).count() > 1;
+        let before = parts.iter().take(index).filter(|other| is_beside(part, other));
+        several.then(|| before.count() + 1)
+    };
+    let numbers: Vec<Option<usize>> = (0..parts.len()).map(number_of).collect();
+    let write = |(part, number): (Part, Option<usize>)| {
+        let id = name(context, object, &part, number);
+        let mut metadata = crate::convert::metadata(&id, &object.id);
+        for key in annotations {
+            if let Some(value) = object.meta.annotations.get(*key) {
+                metadata["annotations"][*key] = json!(value);
+            }
+        }
+        targets::of_same_kind(object, id, metadata, part.spec)
+    };
+    parts.into_iter().zip(numbers).map(write).collect()
+}
+
+fn name<T>(context: &Context<'_>, object: &Object<T>, part: &Part, number: Option<usize>) -> ObjectRef {
+    let reader = if part.selects { "ztunnel" } else { "waypoint" };
+    // In another namespace there may be a policy of the same name.
+    let mut base = if part.namespace == object.namespace() {
+        format!("{}-{reader}", object.name())
+    } else {
+        format!("{}-{}-{reader}", object.namespace(), object.name())
+    };
+    if let Some(number) = number {
+        base = format!("{base}-{number}");
+    }
+    context.free_name(&part.namespace, &object.id.kind, &base, &object.id)
+}
+
+/// The names that were given to copies; no two get the same one.
 #[derive(Debug, Default)]
 pub struct Names {
     taken: HashSet<ObjectRef>,
 }
 
 impl Names {
-    /// Copies of an object. Annotations named in `annotations` go along.
-    pub fn write<T>(
-        &mut self,
-        context: &Context<'_>,
-        object: &Object<T>,
-        annotations: &[&str],
-        parts: Vec<Part>,
-    ) -> Vec<Change> {
-        let group = |part: &Part| (part.namespace.clone(), part.selects);
-        let mut sizes: HashMap<(String, bool), usize> = HashMap::new();
-        for part in &parts {
-            *sizes.entry(group(part)).or_default() += 1;
-        }
-        let mut numbers: HashMap<(String, bool), usize> = HashMap::new();
-        let mut changes = Vec::with_capacity(parts.len());
-        for part in parts {
-            let several = sizes.get(&group(&part)).is_some_and(|size| *size > 1);
-            let number = numbers.entry(group(&part)).or_default();
-            *number += 1;
-            let id = self.name(context, object, &part, several.then_some(*number));
-            changes.push(write(object, annotations, id, part.spec));
-        }
-        changes
-    }
-
-    fn name<T>(
-        &mut self,
-        context: &Context<'_>,
-        object: &Object<T>,
-        part: &Part,
-        number: Option<usize>,
-    ) -> ObjectRef {
-        let reader = if part.selects { "ztunnel" } else { "waypoint" };
-        // In another namespace there may be a policy of the same name.
-        let mut base = if part.namespace == object.namespace() {
-            format!("{}-{reader}", object.name())
-        } else {
-            format!("{}-{}-{reader}", object.namespace(), object.name())
-        };
-        if let Some(number) = number {
-            base = format!("{base}-{number}");
-        }
-        loop {
-            let id = context.free_name(&part.namespace, &object.id.kind, &base, &object.id);
-            if self.taken.insert(id.clone()) {
-                return id;
+    /// Takes the names of copies, or others where somebody has them.
+    pub fn claim(&mut self, context: &Context<'_>, copies: &mut [Change]) {
+        for copy in copies {
+            while !self.taken.insert(copy.id.clone()) {
+                let base = format!("{}-x", copy.id.name);
+                let namespace = copy.id.namespace.as_deref().unwrap_or_default();
+                let id = context.free_name(namespace, &copy.id.kind, &base, &copy.from);
+                copy.rename(id);
             }
-            base.push_str("-x");
         }
     }
 }
@@ -123,14 +126,4 @@ fn with_versions(context: &Context<'_>, draft: &Draft) -> Vec<To> {
         std::iter::once(to.clone()).chain(versions).collect::<Vec<_>>()
     };
     draft.to.iter().flat_map(with_versions).collect()
-}
-
-fn write<T>(object: &Object<T>, annotations: &[&str], id: ObjectRef, spec: Spec) -> Change {
-    let mut metadata = crate::convert::metadata(&id, &object.id);
-    for key in annotations {
-        if let Some(value) = object.meta.annotations.get(*key) {
-            metadata["annotations"][*key] = json!(value);
-        }
-    }
-    targets::of_same_kind(object, id, metadata, spec)
 }

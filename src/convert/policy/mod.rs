@@ -22,14 +22,15 @@ mod ztunnel;
 
 use super::context::Context;
 use super::notes::Notes;
-use super::{Disposition, Sink, is_copy};
-use attach::{Draft, Names, Part};
+use super::{Change, Disposition, Sink, is_copy};
+use attach::{Draft, Names};
+use foldhash::{HashMap, HashSet};
 use model::security::{Action, AuthorizationPolicy, RequestAuthentication};
 use model::{Object, ObjectRef};
 use provider::Provider;
 use rayon::prelude::*;
 use reach::{Coverage, Reach, Selection, Target};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use waypoints::Waypoints;
 
 pub use ztunnel::needs_waypoint;
@@ -43,7 +44,7 @@ struct Answer<'a, T> {
     notes: Notes<'a, T>,
     drafts: Vec<Draft>,
     /// The drafts as they are written.
-    parts: Vec<Part>,
+    copies: Vec<Change>,
     /// Positions of the targets that it is for.
     targets: BTreeSet<usize>,
     /// Whether there is nothing to do.
@@ -56,7 +57,7 @@ impl<'a, T> Answer<'a, T> {
             object,
             notes: Notes::on(object),
             drafts: Vec::new(),
-            parts: Vec::new(),
+            copies: Vec::new(),
             targets: BTreeSet::new(),
             idle: false,
         }
@@ -67,24 +68,24 @@ impl<'a, T> Answer<'a, T> {
     }
 
     /// Writes what there is for now; some of it may be kept in the end.
-    fn written(mut self, context: &Context<'_>) -> Self {
+    fn written(mut self, context: &Context<'_>, annotations: &[&str]) -> Self {
         let drafts = std::mem::take(&mut self.drafts);
         if self.is_converted() {
             let parts = drafts.into_iter().flat_map(|draft| draft.into_parts(context));
-            self.parts = parts.collect();
+            self.copies = attach::written(context, self.object, annotations, parts.collect());
         }
         self.notes.shrink();
         self
     }
 
-    fn put(self, context: &Context<'_>, names: &mut Names, annotations: &[&str], sink: &mut Sink) {
+    fn put(mut self, context: &Context<'_>, names: &mut Names, sink: &mut Sink) {
         let (disposition, changes) = if self.notes.is_kept() {
             (Disposition::Kept, Vec::new())
         } else if self.idle {
             (Disposition::NothingToDo, Vec::new())
         } else {
-            let changes = names.write(context, self.object, annotations, self.parts);
-            (Disposition::Converted, changes)
+            names.claim(context, &mut self.copies);
+            (Disposition::Converted, self.copies)
         };
         sink.put(self.object, disposition, changes, self.notes.into_findings());
     }
@@ -110,7 +111,7 @@ impl<'c, 'a> World<'c, 'a> {
     fn of(context: &'c Context<'a>) -> Self {
         let mesh = context.mesh;
         let root = mesh.settings.root_namespace.as_str();
-        let mut allowed: HashMap<&str, Vec<_>> = HashMap::new();
+        let mut allowed: HashMap<&str, Vec<_>> = HashMap::default();
         for policy in mesh
             .authorization_policies
             .iter()
@@ -121,7 +122,7 @@ impl<'c, 'a> World<'c, 'a> {
                 allowed.entry(policy.namespace()).or_default().push(selection);
             }
         }
-        let mut authentications: HashMap<&str, Vec<_>> = HashMap::new();
+        let mut authentications: HashMap<&str, Vec<_>> = HashMap::default();
         for object in &mesh.request_authentications {
             if !object.spec.is_targeted() && !is_copy(object) {
                 authentications
@@ -166,11 +167,12 @@ impl<'c, 'a> World<'c, 'a> {
                 target.bound || target.is_routed() || led_to.contains(id) || targeted.contains(id)
             })
             .collect();
-        let layer_7 = mesh
+        let layer_7: Vec<_> = mesh
             .authorization_policies
-            .iter()
+            .par_iter()
             .filter(|policy| is_ruling(policy) && needs_waypoint(&policy.spec))
-            .map(|policy| Selection::new(policy.namespace(), policy.spec.selector.as_ref(), self.root));
+            .map(|policy| Selection::new(policy.namespace(), policy.spec.selector.as_ref(), self.root))
+            .collect();
         let tokens = mesh
             .request_authentications
             .iter()
@@ -180,7 +182,7 @@ impl<'c, 'a> World<'c, 'a> {
         let others = selectors
             .iter()
             .map(|(namespace, selector)| Selection::new(namespace, Some(selector), self.root));
-        let selections: Vec<_> = layer_7.chain(tokens).chain(others).collect();
+        let selections: Vec<_> = layer_7.into_iter().chain(tokens).chain(others).collect();
         let found: Vec<Vec<usize>> = selections
             .par_iter()
             .map(|selection| {
@@ -227,24 +229,22 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     let mut authentications: Vec<_> = mesh
         .request_authentications
         .par_iter()
-        .map(|object| request_authentication::convert(&world, object).written(context))
+        .map(|object| request_authentication::convert(&world, object).written(context, &[]))
         .collect();
+    // A policy on trial stays on trial.
     let mut policies: Vec<_> = mesh
         .authorization_policies
         .par_iter()
-        .map(|object| authorization_policy::convert(&world, object).written(context))
+        .map(|object| authorization_policy::convert(&world, object).written(context, &[DRY_RUN]))
         .collect();
     together::settle(&world, &mut policies, &mut authentications);
     // Of a large mesh it is large, and what is made from here on is, too.
     drop(world);
     let mut names = Names::default();
-    let said = policies.iter().map(|answer| answer.notes.count());
-    sink.conversion.findings.reserve(said.sum());
     for answer in policies {
-        // A policy on trial stays on trial.
-        answer.put(context, &mut names, &[DRY_RUN], sink);
+        answer.put(context, &mut names, sink);
     }
     for answer in authentications {
-        answer.put(context, &mut names, &[], sink);
+        answer.put(context, &mut names, sink);
     }
 }

@@ -1,9 +1,9 @@
 //! External providers that CUSTOM policies ask, as the mesh configuration describes them.
 
 use crate::convert::context::{Context, Host};
+use foldhash::HashMap;
 use model::Node;
 use model::settings::mesh_configurations;
-use std::collections::HashMap;
 
 /// What is known of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Provider {
 
 /// The providers by name.
 pub fn providers(context: &Context<'_>) -> HashMap<String, Provider> {
-    let mut found = HashMap::new();
+    let mut found = HashMap::default();
     let configurations = mesh_configurations(context.mesh);
     let lists = configurations
         .iter()

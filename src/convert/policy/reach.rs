@@ -3,6 +3,7 @@
 use super::ways::{Place, Routing, Way, Ways, is_tcp};
 use crate::convert::context::Context;
 use crate::convert::waypoint::Bound;
+use foldhash::{HashMap, HashSet};
 use model::meta::Object;
 use model::security::{WorkloadSelector, is_subset};
 use model::traffic::{Service, ServicePort};
@@ -10,7 +11,7 @@ use model::values::PortRef;
 use model::workload::PodTemplate;
 use model::{ObjectRef, Workload};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many of the pods behind a Service a selector selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,11 +90,11 @@ impl<'a> Reach<'a> {
     /// Looks at the Services of a mesh.
     pub fn of(context: &Context<'a>) -> Self {
         let mesh = context.mesh;
-        let mut workloads: HashMap<&str, Workloads<'a>> = HashMap::new();
+        let mut workloads: HashMap<&str, Workloads<'a>> = HashMap::default();
         for workload in &mesh.workloads {
             workloads.entry(workload.namespace()).or_default().add(workload);
         }
-        let (mut pods, mut served) = (HashMap::new(), HashSet::new());
+        let (mut pods, mut served) = (HashMap::default(), HashSet::default());
         for service in mesh
             .services
             .iter()
@@ -120,7 +121,7 @@ impl<'a> Reach<'a> {
                 bound: matches!(context.bound(service), Bound::To { .. }) || routing.has_rule(service),
             })
             .collect();
-        let mut into: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut into: HashMap<&str, Vec<usize>> = HashMap::default();
         for (index, target) in targets.iter().enumerate() {
             let places = target.ways.list.iter().flat_map(|way| &way.places);
             let mirrors = target.ways.mirrors.iter().map(|(_, place)| place);

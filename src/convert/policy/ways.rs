@@ -4,6 +4,7 @@ use super::path_edit::PathEdit;
 use super::read_rule::RuleReader;
 use crate::convert::context::{Context, Host};
 use crate::convert::virtual_service::effective::Effective;
+use foldhash::HashMap;
 use model::meta::Object;
 use model::room::exact;
 use model::traffic::{HttpRouteResource, Service, Subset};
@@ -12,7 +13,7 @@ use model::{Node, ObjectRef};
 use semantics::http_route;
 use semantics::predicate::{RequestMatch, ValueMatch};
 use semantics::virtual_service::is_for_mesh;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// When a way is taken.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,7 +127,7 @@ pub struct Routing<'c, 'a> {
 impl<'c, 'a> Routing<'c, 'a> {
     /// Looks at the routes of a mesh.
     pub fn of(context: &'c Context<'a>) -> Self {
-        let mut subsets: HashMap<String, Vec<&Subset>> = HashMap::new();
+        let mut subsets: HashMap<String, Vec<&Subset>> = HashMap::default();
         for rule in &context.mesh.destination_rules {
             let host = context.qualify(&rule.spec.host, rule.namespace());
             subsets.entry(host).or_default().extend(&rule.spec.subsets);

@@ -5,13 +5,13 @@
 //! istio/istio:pilot/pkg/networking/core/{httproute,listener_waypoint}.go, pilot/pkg/model/push_context.go.
 
 use super::visibility::Visibility;
+use foldhash::{HashMap, HashSet};
 use model::Mesh;
 use model::meta::Object;
 use model::settings::MeshSettings;
 use model::virtual_service::{HttpMatchRequest, HttpRoute, VirtualService, is_for_mesh};
 use semantics::predicate::RequestMatch;
 use semantics::virtual_service::request_matches;
-use std::collections::{HashMap, HashSet};
 
 /// An object by its place in `Mesh::virtual_services`.
 pub type Index = usize;
@@ -87,7 +87,7 @@ impl Claims {
 
     /// All objects that name a host, the most specific first.
     pub fn all(&self, host: &str) -> Vec<Index> {
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         let levels = self.http.levels(host).chain(self.layer_4.levels(host));
         levels
             .flat_map(|level| &level.objects)

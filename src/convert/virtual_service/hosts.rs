@@ -144,7 +144,7 @@ impl<'a> Search<'a> {
                 "rules depend on the port that is dialled, and the ports of {} are not known",
                 service.id
             );
-            self.remark(Code::UnknownHost, place, message);
+            self.remark(Code::PortsUnknown, place, message);
         }
         let name = self.context.service_host(service);
         if !self.standing(&name, host, place) {

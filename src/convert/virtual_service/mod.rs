@@ -43,6 +43,7 @@ use place::Place;
 use rules::rules_for_port;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 use versions::Version;
 
 /// Converts all VirtualServices of a mesh, and makes Services of the subsets that their routes use.
@@ -61,8 +62,6 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
         .collect();
     let mut used = std::mem::take(&mut sink.ingress.versions);
     let mut with_routes = Vec::new();
-    let said = converted.iter().map(|answer| answer.findings.len());
-    sink.conversion.findings.reserve(said.sum());
     for (object, answer) in objects.iter().zip(converted) {
         if object.spec.hosts.is_empty() {
             let (disposition, findings) = answer_for_delegate(context, object, &dispositions);
@@ -156,6 +155,14 @@ fn convert(context: &Context<'_>, index: Index) -> Answer {
     let mut notes = Notes::on(object);
     if !object.spec.applies_to_mesh() || object.spec.hosts.is_empty() {
         return Answer::nothing(Vec::new());
+    }
+    if object.spec.http.is_empty() && object.spec.tls.is_empty() && object.spec.tcp.is_empty() {
+        notes.tell(
+            Code::NoRules,
+            &FieldPath::spec(),
+            "without `http`, `tls` and `tcp` it changes nothing, at sidecars and at waypoints",
+        );
+        return Answer::nothing(notes.into_findings());
     }
     check_object(context, object, &mut notes);
     let Hosts { parents, mut remarks } = hosts::find(context, index, object);
@@ -261,7 +268,7 @@ fn base_name(object: &Object<VirtualService>, parent: Parent<'_>, several: bool)
 }
 
 /// Parents, each for one port or for all, and the rules that hold for them.
-type Group<'a> = (Vec<(Parent<'a>, Option<u16>)>, Vec<Rule>);
+type Group<'a> = (Vec<(Parent<'a>, Option<u16>)>, Rc<Vec<Rule>>);
 
 /// The HTTPRoutes for all parents. A parent has one for all ports, or one per port where destinations or conditions depend
 /// on the port that was dialled; parents with the same rules share one.
@@ -274,7 +281,7 @@ fn http_routes(
     if object.spec.http.is_empty() {
         return Vec::new();
     }
-    let mut by_port: BTreeMap<u16, Option<Vec<Rule>>> = BTreeMap::new();
+    let mut by_port: BTreeMap<u16, Option<Rc<Vec<Rule>>>> = BTreeMap::new();
     let mut groups: Vec<Group<'_>> = Vec::new();
     for parent in parents {
         let all = parent.ports();
@@ -290,10 +297,11 @@ fn http_routes(
         for port in &ports {
             by_port
                 .entry(*port)
-                .or_insert_with(|| rules_for_port(backends, object, *port, notes));
+                .or_insert_with(|| rules_for_port(backends, object, *port, notes).map(Rc::new));
         }
         let rules_at = |port: &u16| by_port.get(port)?.as_ref();
-        let rules: Vec<(u16, &Vec<Rule>)> = ports.iter().filter_map(|p| Some((*p, rules_at(p)?))).collect();
+        let rules: Vec<(u16, &Rc<Vec<Rule>>)> =
+            ports.iter().filter_map(|p| Some((*p, rules_at(p)?))).collect();
         let is_uniform = rules.windows(2).all(|pair| pair[0].1 == pair[1].1);
         let is_for_all = all.is_none_or(|all| all.len() == rules.len());
         for (index, (port, rules)) in rules.iter().enumerate() {
@@ -309,7 +317,7 @@ fn http_routes(
                 .find(|(members, known)| known == *rules && is_new(members))
             {
                 Some((members, _)) => members.push((*parent, port)),
-                None => groups.push((vec![(*parent, port)], (*rules).clone())),
+                None => groups.push((vec![(*parent, port)], Rc::clone(rules))),
             }
         }
     }

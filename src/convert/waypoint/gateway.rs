@@ -2,10 +2,10 @@
 
 use crate::convert::context::Context;
 use crate::convert::names;
+use foldhash::HashSet;
 use model::traffic::Gateway;
 use model::{Kind, Mesh, Object, ObjectRef};
 use serde_json::{Value as Json, json};
-use std::collections::HashSet;
 
 /// The class of waypoints.
 pub const CLASS: &str = "istio-waypoint";

@@ -17,16 +17,18 @@ pub use reference::{Reference, references};
 use super::context::Context;
 use super::kinds::some_of;
 use super::virtual_service::versions;
-use super::{Change, Sink, WaypointPer};
+use super::{Change, Conversion, Sink, WaypointPer};
 use crate::code::Code;
 use crate::finding::Location;
 use crate::report::counted;
 use bound::USE_WAYPOINT;
+use foldhash::HashSet;
 use gateway::Choice;
 use model::{Kind, Mesh, Object, ObjectRef};
 use needs::Target;
+use rayon::prelude::*;
 use serde_json::json;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// Tells which namespaces need a waypoint, and makes them.
 pub(super) fn convert_all(context: &Context<'_>, sink: &mut Sink) {
@@ -34,23 +36,28 @@ pub(super) fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     if context.options.services_only {
         return;
     }
-    let mut own = Sink::default();
     let mut by_namespace: BTreeMap<&str, Vec<Target<'_>>> = BTreeMap::new();
     for target in needs::find(context, &sink.conversion) {
         let namespace = target.id.namespace.as_deref().unwrap_or_default();
         by_namespace.entry(namespace).or_default().push(target);
     }
-    for (namespace, targets) in by_namespace {
-        let mut needed = Needed {
-            context,
-            namespace,
-            taken: HashSet::new(),
-            sink: &mut own,
-        };
-        needed.answer(&targets);
+    let answers: Vec<Conversion> = by_namespace
+        .into_par_iter()
+        .map(|(namespace, targets)| {
+            let mut needed = Needed {
+                context,
+                namespace,
+                taken: HashSet::default(),
+                answer: Conversion::default(),
+            };
+            needed.answer(&targets);
+            needed.answer
+        })
+        .collect();
+    for answer in answers {
+        sink.conversion.changes.extend(answer.changes);
+        sink.conversion.findings.extend(answer.findings);
     }
-    sink.conversion.changes.extend(own.conversion.changes);
-    sink.conversion.findings.extend(own.conversion.findings);
 }
 
 /// The waypoints of one namespace.
@@ -59,7 +66,7 @@ struct Needed<'c, 'a> {
     namespace: &'c str,
     /// Names that are given to waypoints.
     taken: HashSet<ObjectRef>,
-    sink: &'c mut Sink,
+    answer: Conversion,
 }
 
 impl Needed<'_, '_> {
@@ -198,7 +205,7 @@ impl Needed<'_, '_> {
             "metadata": metadata,
             "spec": gateway::spec(),
         });
-        self.sink.conversion.changes.push(Change {
+        self.answer.changes.push(Change {
             after: (&after).into(),
             id,
             from,
@@ -239,8 +246,7 @@ impl Needed<'_, '_> {
 
     fn tell(&mut self, code: Code, targets: &[&Target<'_>], message: String) {
         let place = causes(targets).next().and_then(|id| place(self.context.mesh, id));
-        self.sink
-            .conversion
+        self.answer
             .findings
             .extend(place.map(|place| code.finding(place, message)));
     }

@@ -10,11 +10,12 @@ use crate::convert::virtual_service::versions::is_version;
 use crate::convert::virtual_service::visibility::Visibility;
 use crate::convert::{Change, Conversion, Disposition};
 use crate::precheck::{Membership, memberships};
+use foldhash::{HashMap, HashSet};
 use model::security::is_subset;
 use model::traffic::{Service, ServiceEntry};
 use model::virtual_service::VirtualService;
 use model::{Kind, Node, Object, ObjectRef, Workload};
-use std::collections::{BTreeMap, HashSet};
+use rayon::prelude::*;
 use std::sync::OnceLock;
 
 /// A Service or ServiceEntry that needs a waypoint.
@@ -63,30 +64,36 @@ pub fn find<'a>(context: &Context<'a>, conversion: &'a Conversion) -> Vec<Target
     let mut search = Search {
         context,
         members: OnceLock::new(),
-        found: BTreeMap::new(),
+        found: HashMap::default(),
     };
     let made: HashSet<&ObjectRef> = conversion.changes.iter().map(|change| &change.id).collect();
-    for change in &conversion.changes {
+    let places_of = |change: &'a Change| {
         // What ztunnel does as well needs no waypoint.
-        if search.is_done_without(&change.from) {
-            continue;
+        if is_done_without(context, &change.from) {
+            return (change, Vec::new());
         }
+        let mut places = places(&change.id, change.after.references.iter().cloned());
+        places.extend(host_of(change));
+        (change, places)
+    };
+    let all: Vec<_> = conversion.changes.par_iter().map(places_of).collect();
+    for (change, places) in all {
         let act = Act {
             id: &change.id,
             from: &change.from,
         };
-        let places = places(&change.id, change.after.references.iter().cloned());
-        for on in places.into_iter().chain(host_of(change)) {
+        for on in places {
             search.put(on, act);
         }
     }
     search.read_as_they_are(&made);
     search.kept_routes(conversion);
     let mut found: Vec<Target<'_>> = search.found.into_values().collect();
-    for target in &mut found {
+    found.par_iter_mut().for_each(|target| {
         target.acts.sort_by_key(|act| act.id);
         target.acts.dedup_by_key(|act| act.id);
-    }
+    });
+    found.sort_unstable_by_key(|target| target.id);
     found
 }
 
@@ -152,10 +159,17 @@ fn id(kind: Kind, namespace: Box<str>, name: Box<str>) -> ObjectRef {
     }
 }
 
+/// Whether ztunnel does what an object says, so that its copy is there only for Services that need a waypoint anyway.
+fn is_done_without(context: &Context<'_>, from: &ObjectRef) -> bool {
+    from.kind == Kind::AuthorizationPolicy
+        && found(&context.mesh.authorization_policies, from)
+            .is_some_and(|policy| !policy::needs_waypoint(&policy.spec))
+}
+
 struct Search<'c, 'a> {
     context: &'c Context<'a>,
     members: OnceLock<Vec<(&'a Object<Workload>, Membership)>>,
-    found: BTreeMap<&'a ObjectRef, Target<'a>>,
+    found: HashMap<&'a ObjectRef, Target<'a>>,
 }
 
 impl<'a> Search<'_, 'a> {
@@ -216,12 +230,6 @@ impl<'a> Search<'_, 'a> {
                 self.members_of(services.filter(|service| service.namespace() != root), act);
             }
         }
-    }
-
-    /// Whether ztunnel does what an object says, so that its copy is there only for Services that need a waypoint anyway.
-    fn is_done_without(&self, from: &ObjectRef) -> bool {
-        let policy = found(&self.context.mesh.authorization_policies, from);
-        policy.is_some_and(|policy| !policy::needs_waypoint(&policy.spec))
     }
 
     fn members_of(&mut self, services: impl Iterator<Item = &'a Object<Service>>, act: Act<'a>) {
