@@ -95,12 +95,14 @@ fn rich(command: Command) -> Report {
         changes: vec![
             Change {
                 id: id(Kind::AuthorizationPolicy, "viewer-waypoint"),
+                instead_of: None,
                 from: policy.clone(),
                 before: Some((&before).into()),
                 after: (&after).into(),
             },
             Change {
                 id: id(Kind::HttpRoute, "reviews"),
+                instead_of: None,
                 from: service.clone(),
                 before: None,
                 after: (&route).into(),

@@ -59,6 +59,7 @@ fn beside(from: &ObjectRef) -> Change {
             kind: Kind::HttpRoute,
             name: "new".into(),
         },
+        instead_of: None,
         from: from.clone(),
         before: None,
         after: Manifest::from(&json!({

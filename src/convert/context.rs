@@ -1,5 +1,6 @@
 //! What converters look up: hosts, who claims them, who routes to them.
 
+use super::names::{self, FreeName};
 use super::virtual_service::automation::Automation;
 use super::virtual_service::claims::{Claims, Index};
 use super::virtual_service::effective::{delegate_namespace, is_visible};
@@ -436,19 +437,17 @@ impl<'a> Context<'a> {
     /// A name for a new object made from `from`: `base`, or with a number where that is taken by an object
     /// that an earlier run did not make from the same one.
     #[must_use]
-    pub fn free_name(&self, namespace: &str, kind: &Kind, base: &str, from: &ObjectRef) -> ObjectRef {
-        let id = |name: &str| ObjectRef {
-            namespace: Some(namespace.into()),
-            kind: kind.clone(),
-            name: name.into(),
-        };
+    pub fn free_name(&self, namespace: &str, kind: &Kind, base: &str, from: &ObjectRef) -> FreeName {
         let from = from.to_string();
-        let is_free = |candidate: &ObjectRef| self.is_free(candidate, &from);
-        let numbered = (2..).map(|number| id(&format!("{base}-{number}")));
-        std::iter::once(id(base))
-            .chain(numbered)
-            .find(is_free)
-            .unwrap_or_else(|| id(base))
+        let candidates = names::numbered(namespace, kind, base);
+        let free = candidates
+            .into_iter()
+            .find(|candidate| self.is_free(candidate, &from));
+        let id = free.unwrap_or_else(|| names::id(namespace, kind, base));
+        FreeName {
+            instead_of: (*id.name != *base).then(|| base.into()),
+            id,
+        }
     }
 
     /// Whether a name can be given to an object made from `from`: nothing has it, or an earlier run gave it to the same.

@@ -152,6 +152,8 @@ fn head(text: &str) -> &str {
 pub struct Change {
     /// What it is called.
     pub id: ObjectRef,
+    /// What it would be called, if nothing had that name.
+    pub instead_of: Option<Box<str>>,
     /// The object that it was made from.
     pub from: ObjectRef,
     /// That object as it would read in the new one's place, where the kinds are the same: what a diff
@@ -216,6 +218,7 @@ pub fn convert(mesh: &Mesh, options: Options) -> Conversion {
         converter(&context, &mut sink);
     }
     let mut conversion = sink.conversion;
+    names::make_unique(&context, &mut conversion.changes);
     if options.ingress {
         // What stands in the way in the mesh does so at a gateway, too.
         conversion.findings = without_repetitions(conversion.findings);

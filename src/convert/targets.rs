@@ -1,8 +1,11 @@
 //! Objects of the same kind as an old one, attached to targets instead of selecting pods.
 
+use super::context::Context;
+use super::names::FreeName;
+use super::virtual_service::versions;
 use super::waypoint::gateway::CLASS;
 use super::{Before, Change};
-use model::{Node, Object, ObjectRef};
+use model::{Node, Object};
 use serde_json::{Map, Value as Json, json};
 
 /// `spec.targetRefs` of all kinds that have them.
@@ -33,6 +36,22 @@ impl To {
     }
 }
 
+/// Targets of a namespace, and the Services that were made of their subsets, which can be called past them.
+pub fn with_versions(context: &Context<'_>, namespace: &str, to: &[To]) -> Vec<To> {
+    let versions_of = |to: &To| match to {
+        To::Service(name) => context
+            .mesh
+            .service(namespace, name)
+            .map_or(&[][..], |service| versions::of(context, service)),
+        To::Waypoint(_) | To::AllWaypoints => &[],
+    };
+    let with_versions = |to: &To| {
+        let versions = versions_of(to).iter().cloned().map(To::Service);
+        std::iter::once(to.clone()).chain(versions).collect::<Vec<_>>()
+    };
+    to.iter().flat_map(with_versions).collect()
+}
+
 /// A `spec` that is attached to these targets, with its other fields in their order.
 pub fn attached_spec(to: &[To], fields: Map<String, Json>) -> Json {
     let mut spec = Map::new();
@@ -58,7 +77,7 @@ pub fn unscoped_spec<T>(object: &Object<T>) -> Map<String, Json> {
 }
 
 /// A new object of the same kind, beside what the old one would read there.
-pub fn of_same_kind<T>(object: &Object<T>, id: ObjectRef, metadata: Json, spec: Json) -> Change {
+pub fn of_same_kind<T>(object: &Object<T>, name: FreeName, metadata: Json, spec: Json) -> Change {
     let api_version = object.raw.get("apiVersion").map_or(Json::Null, Json::from);
     let mut after = Map::new();
     after.insert("apiVersion".into(), api_version);
@@ -69,6 +88,7 @@ pub fn of_same_kind<T>(object: &Object<T>, id: ObjectRef, metadata: Json, spec: 
         from: object.id.clone(),
         before: Some(Before::renamed(&object.raw)),
         after: (&Json::Object(after)).into(),
-        id,
+        id: name.id,
+        instead_of: name.instead_of,
     }
 }

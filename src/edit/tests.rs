@@ -15,6 +15,7 @@ fn id(kind: Kind, name: &str) -> ObjectRef {
 fn change() -> Change {
     Change {
         id: id(Kind::HttpRoute, "new"),
+        instead_of: None,
         from: id(Kind::VirtualService, "web"),
         before: None,
         after: Manifest::from(&json!({

@@ -232,6 +232,7 @@ fn one_part(text: &str, which: prop::sample::Index) {
     }));
     let change = Change {
         id,
+        instead_of: None,
         from,
         before: None,
         after,

@@ -6,6 +6,7 @@ use super::servers::Serves;
 use super::site::{MAX_HOSTNAMES, Site};
 use crate::code::Code;
 use crate::convert::Change;
+use crate::convert::names::FreeName;
 use crate::convert::notes::Notes;
 use crate::convert::virtual_service::http_route::MAX_PARENTS;
 use crate::convert::virtual_service::layer_4::{self, Rule};
@@ -223,9 +224,9 @@ impl Making<'_> {
             if taken > 0 {
                 base.push_str(&format!("-{}", taken + 1));
             }
-            let id = site
-                .context
-                .free_name(object.namespace(), &kind, &base, &object.id);
+            let FreeName { id, instead_of } =
+                site.context
+                    .free_name(object.namespace(), &kind, &base, &object.id);
             let mut spec = Map::new();
             spec.insert("parentRefs".into(), json!(parents));
             if !hosts.is_empty() {
@@ -239,6 +240,7 @@ impl Making<'_> {
             self.changes.push(Change {
                 after: (&after).into(),
                 id,
+                instead_of,
                 from: object.id.clone(),
                 before: None,
             });

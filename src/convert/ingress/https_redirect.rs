@@ -70,7 +70,7 @@ fn redirect(site: &Site<'_>, number: usize, parents: &[Json], hosts: &[&String])
         base.push_str(&format!("-{}", number + 1));
     }
     let own = site.service.namespace();
-    let id = site
+    let name = site
         .context
         .free_name(own, &Kind::HttpRoute, &base, &site.gateway.id);
     let mut spec = Map::new();
@@ -84,5 +84,5 @@ fn redirect(site: &Site<'_>, number: usize, parents: &[Json], hosts: &[&String])
         "type": "RequestRedirect", "requestRedirect": { "scheme": "https", "statusCode": 301 },
     }] }]),
     );
-    site.made("v1", id, Json::Object(spec))
+    site.made("v1", name, Json::Object(spec))
 }

@@ -23,6 +23,7 @@ use super::{Change, Disposition, Sink};
 use crate::code::Code;
 use crate::finding::Finding;
 use claims::{Claim, Taken};
+use foldhash::{HashMap, HashSet};
 use listeners::Listener;
 use model::traffic::{IstioGateway, Service};
 use model::virtual_service::VirtualService;
@@ -31,7 +32,7 @@ use pods::Pods;
 use servers::Server;
 use site::{Site, name_of};
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// What the conversion of gateways leaves to other converters.
 #[derive(Debug, Default)]
@@ -93,8 +94,9 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
         .map(|object| Reading::of(context, object))
         .collect();
     bind(context, &mut readings);
+    let mut taken = HashSet::default();
     for reading in &mut readings {
-        reading.convert(context);
+        reading.convert(context, &mut taken);
     }
     neighbours::keep_shared_hosts(&mut readings);
     neighbours::keep_servers_that_clash(&mut readings);
@@ -131,13 +133,13 @@ impl<'a> Reading<'a> {
     }
 
     /// Makes everything; what stands in the way is in the notes of each object.
-    fn convert(&mut self, context: &Context<'a>) {
+    fn convert(&mut self, context: &Context<'a>, taken: &mut HashSet<ObjectRef>) {
         self.check_use();
         let Some(service) = self.service else {
             // Without its place nothing can be made; the rules are not looked at.
             return;
         };
-        let site = Site::new(context, self.object, service, &self.listeners);
+        let site = Site::new(context, self.object, service, &self.listeners, taken);
         for bound in self.bound.iter_mut().filter(|bound| bound.is_read) {
             bound.convert(&site);
         }

@@ -29,7 +29,7 @@ pub fn grants(site: &Site<'_>, routes: &[Change], notes: &mut Notes<'_, IstioGat
         .map(|((to, from, kind), services)| {
             let base = format!("{}-{}s-of-{from}", site.id.name, kind.name().to_lowercase());
             let gateway = &site.gateway.id;
-            let id = site.context.free_name(&to, &Kind::ReferenceGrant, &base, gateway);
+            let name = site.context.free_name(&to, &Kind::ReferenceGrant, &base, gateway);
             let named = services.iter();
             let named = named.map(|name| json!({ "group": "", "kind": "Service", "name": name }));
             let spec = json!({
@@ -37,10 +37,11 @@ pub fn grants(site: &Site<'_>, routes: &[Change], notes: &mut Notes<'_, IstioGat
                 "to": named.collect::<Vec<_>>(),
             });
             let message = format!(
-                "{id} lets routes of this Gateway lead to Services of another namespace, which a gateway is not allowed to without"
+                "{} lets routes of this Gateway lead to Services of another namespace, which a gateway is not allowed to without",
+                name.id
             );
             notes.tell(Code::IngressGrant, &FieldPath::spec().key("servers"), message);
-            site.made("v1beta1", id, spec)
+            site.made("v1beta1", name, spec)
         })
         .collect()
 }

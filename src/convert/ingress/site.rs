@@ -3,9 +3,11 @@
 use super::listeners::Listener;
 use crate::convert::Change;
 use crate::convert::context::Context;
+use crate::convert::names::{FreeName, untaken};
 use crate::convert::virtual_service::backend::Backends;
 use crate::convert::virtual_service::place::Place;
 use crate::convert::virtual_service::versions::Version;
+use foldhash::HashSet;
 use model::traffic::{IstioGateway, Service};
 use model::virtual_service::VirtualService;
 use model::{Kind, Object, ObjectRef};
@@ -39,19 +41,21 @@ pub fn name_of(gateway: &Object<IstioGateway>) -> String {
 }
 
 impl<'a> Site<'a> {
-    /// The place for a new Gateway.
+    /// The place for a new Gateway; routes say its name, so it is final.
     pub fn new(
         context: &'a Context<'a>,
         gateway: &'a Object<IstioGateway>,
         service: &'a Object<Service>,
         listeners: &'a [Listener],
+        taken: &mut HashSet<ObjectRef>,
     ) -> Self {
         let base = if service.namespace() == gateway.namespace() {
             gateway.name().to_owned()
         } else {
             format!("{}-{}", gateway.namespace(), gateway.name())
         };
-        let id = context.free_name(service.namespace(), &Kind::Gateway, &base, &gateway.id);
+        let name = context.free_name(service.namespace(), &Kind::Gateway, &base, &gateway.id);
+        let id = untaken(context, &name, &gateway.id, taken);
         Self {
             context,
             gateway,
@@ -122,11 +126,16 @@ impl<'a> Site<'a> {
                 json!({ "frontend": { "default": {}, "perPort": frontend } }),
             );
         }
-        self.made("v1", self.id.clone(), Json::Object(spec))
+        let name = FreeName {
+            id: self.id.clone(),
+            instead_of: None,
+        };
+        self.made("v1", name, Json::Object(spec))
     }
 
     /// An object that is made of the old Gateway.
-    pub fn made(&self, version: &str, id: ObjectRef, spec: Json) -> Change {
+    pub fn made(&self, version: &str, name: FreeName, spec: Json) -> Change {
+        let FreeName { id, instead_of } = name;
         let after = json!({
             "apiVersion": format!("gateway.networking.k8s.io/{version}"), "kind": id.kind.name(),
             "metadata": crate::convert::metadata(&id, &self.gateway.id), "spec": spec,
@@ -134,6 +143,7 @@ impl<'a> Site<'a> {
         Change {
             after: (&after).into(),
             id,
+            instead_of,
             from: self.gateway.id.clone(),
             before: None,
         }

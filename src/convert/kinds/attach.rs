@@ -25,6 +25,11 @@ pub fn copies(
     object: &Object<()>,
     groups: Vec<(Map<String, Json>, Vec<To>)>,
 ) -> Vec<Change> {
+    let with_versions = |(fields, to): (_, Vec<To>)| {
+        let to = targets::with_versions(context, object.namespace(), &to);
+        (fields, to)
+    };
+    let groups: Vec<_> = groups.into_iter().map(with_versions).collect();
     let parts: Vec<_> = groups
         .iter()
         .flat_map(|(fields, to)| to.chunks(MAX_TARGETS).map(move |to| (fields, to)))
@@ -52,7 +57,7 @@ pub fn written<T>(
     name: &str,
     new: Json,
 ) -> Change {
-    let id = context.free_name(namespace, &object.id.kind, name, &object.id);
-    let metadata = crate::convert::metadata(&id, &object.id);
-    targets::of_same_kind(object, id, metadata, new)
+    let name = context.free_name(namespace, &object.id.kind, name, &object.id);
+    let metadata = crate::convert::metadata(&name.id, &object.id);
+    targets::of_same_kind(object, name, metadata, new)
 }

@@ -1,6 +1,7 @@
 //! From selected pods to the Services of their namespace: what an extension or a Telemetry can be attached to.
 
 use crate::convert::context::{Context, Host, destination_hosts};
+use crate::convert::virtual_service::versions::is_version;
 use model::meta::Object;
 use model::security::{WorkloadSelector, is_subset};
 use model::traffic::Service;
@@ -69,7 +70,7 @@ impl<'a> Namespace<'a> {
         for service in context
             .mesh
             .services_in(namespace)
-            .filter(|service| !service.spec.selector.is_empty())
+            .filter(|service| !service.spec.selector.is_empty() && !is_version(service))
         {
             let behind = labels.with(&service.spec.selector);
             served.extend(behind.iter().map(|workload| &workload.id));

@@ -2,10 +2,9 @@
 
 use crate::convert::Change;
 use crate::convert::context::Context;
+use crate::convert::names::FreeName;
 use crate::convert::targets::{self, MAX_TARGETS, To};
-use crate::convert::virtual_service::versions;
-use foldhash::HashSet;
-use model::{Object, ObjectRef};
+use model::Object;
 use serde_json::{Map, Value as Json, json};
 
 /// A copy that has no name yet.
@@ -31,7 +30,7 @@ pub struct Part {
 impl Draft {
     /// The copies of a draft, as many as the limit on targets asks for.
     pub fn into_parts(self, context: &Context<'_>) -> Vec<Part> {
-        let to = with_versions(context, &self);
+        let to = targets::with_versions(context, &self.namespace, &self.to);
         let Self {
             namespace, fields, ..
         } = self;
@@ -66,19 +65,19 @@ pub fn written<T>(
     };
     let numbers: Vec<Option<usize>> = (0..parts.len()).map(number_of).collect();
     let write = |(part, number): (Part, Option<usize>)| {
-        let id = name(context, object, &part, number);
-        let mut metadata = crate::convert::metadata(&id, &object.id);
+        let name = name(context, object, &part, number);
+        let mut metadata = crate::convert::metadata(&name.id, &object.id);
         for key in annotations {
             if let Some(value) = object.meta.annotations.get(*key) {
                 metadata["annotations"][*key] = json!(value);
             }
         }
-        targets::of_same_kind(object, id, metadata, part.spec)
+        targets::of_same_kind(object, name, metadata, part.spec)
     };
     parts.into_iter().zip(numbers).map(write).collect()
 }
 
-fn name<T>(context: &Context<'_>, object: &Object<T>, part: &Part, number: Option<usize>) -> ObjectRef {
+fn name<T>(context: &Context<'_>, object: &Object<T>, part: &Part, number: Option<usize>) -> FreeName {
     let reader = if part.selects { "ztunnel" } else { "waypoint" };
     // In another namespace there may be a policy of the same name.
     let mut base = if part.namespace == object.namespace() {
@@ -90,40 +89,4 @@ fn name<T>(context: &Context<'_>, object: &Object<T>, part: &Part, number: Optio
         base = format!("{base}-{number}");
     }
     context.free_name(&part.namespace, &object.id.kind, &base, &object.id)
-}
-
-/// The names that were given to copies; no two get the same one.
-#[derive(Debug, Default)]
-pub struct Names {
-    taken: HashSet<ObjectRef>,
-}
-
-impl Names {
-    /// Takes the names of copies, or others where somebody has them.
-    pub fn claim(&mut self, context: &Context<'_>, copies: &mut [Change]) {
-        for copy in copies {
-            while !self.taken.insert(copy.id.clone()) {
-                let base = format!("{}-x", copy.id.name);
-                let namespace = copy.id.namespace.as_deref().unwrap_or_default();
-                let id = context.free_name(namespace, &copy.id.kind, &base, &copy.from);
-                copy.rename(id);
-            }
-        }
-    }
-}
-
-/// The targets of a draft, and the Services that were made of their subsets, which can be called past them.
-fn with_versions(context: &Context<'_>, draft: &Draft) -> Vec<To> {
-    let versions_of = |to: &To| match to {
-        To::Service(name) => context
-            .mesh
-            .service(&draft.namespace, name)
-            .map_or(&[][..], |service| versions::of(context, service)),
-        To::Waypoint(_) | To::AllWaypoints => &[],
-    };
-    let with_versions = |to: &To| {
-        let versions = versions_of(to).iter().cloned().map(To::Service);
-        std::iter::once(to.clone()).chain(versions).collect::<Vec<_>>()
-    };
-    draft.to.iter().flat_map(with_versions).collect()
 }

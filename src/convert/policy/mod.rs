@@ -23,7 +23,7 @@ mod ztunnel;
 use super::context::Context;
 use super::notes::Notes;
 use super::{Change, Disposition, Sink, is_copy};
-use attach::{Draft, Names};
+use attach::Draft;
 use foldhash::{HashMap, HashSet};
 use model::security::{Action, AuthorizationPolicy, RequestAuthentication};
 use model::{Object, ObjectRef};
@@ -78,13 +78,12 @@ impl<'a, T> Answer<'a, T> {
         self
     }
 
-    fn put(mut self, context: &Context<'_>, names: &mut Names, sink: &mut Sink) {
+    fn put(self, sink: &mut Sink) {
         let (disposition, changes) = if self.notes.is_kept() {
             (Disposition::Kept, Vec::new())
         } else if self.idle {
             (Disposition::NothingToDo, Vec::new())
         } else {
-            names.claim(context, &mut self.copies);
             (Disposition::Converted, self.copies)
         };
         sink.put(self.object, disposition, changes, self.notes.into_findings());
@@ -240,11 +239,10 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     together::settle(&world, &mut policies, &mut authentications);
     // Of a large mesh it is large, and what is made from here on is, too.
     drop(world);
-    let mut names = Names::default();
     for answer in policies {
-        answer.put(context, &mut names, sink);
+        answer.put(sink);
     }
     for answer in authentications {
-        answer.put(context, &mut names, sink);
+        answer.put(sink);
     }
 }

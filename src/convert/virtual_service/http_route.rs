@@ -5,6 +5,7 @@ use super::http_match;
 use super::order::{Entry, Ties};
 use crate::convert::Change;
 use crate::convert::context::Context;
+use crate::convert::names::FreeName;
 use model::virtual_service::VirtualService;
 use model::{Kind, Object, ObjectRef};
 use semantics::predicate::RequestMatch;
@@ -87,10 +88,12 @@ pub fn routes(
             } else {
                 base.to_owned()
             };
-            let id = context.free_name(object.namespace(), &Kind::HttpRoute, &name, &object.id);
+            let FreeName { id, instead_of } =
+                context.free_name(object.namespace(), &Kind::HttpRoute, &name, &object.id);
             Change {
                 after: (&route_json(object, &id, (parents, hostnames), &group)).into(),
                 id,
+                instead_of,
                 from: object.id.clone(),
                 before: None,
             }

@@ -8,6 +8,7 @@ use super::place::Place;
 use crate::code::Code;
 use crate::convert::Change;
 use crate::convert::context::Context;
+use crate::convert::names::FreeName;
 use crate::convert::notes::Notes;
 use model::virtual_service::{L4MatchAttributes, RouteDestination, TlsMatchAttributes, VirtualService};
 use model::{FieldPath, Kind, Object};
@@ -207,9 +208,10 @@ pub fn routes(
         let mut add = |kind: Kind, rule: &Rule<'_>, hostnames: &[String], notes: &mut VsNotes<'_>| {
             let refs = backend_refs(rule, &backends, notes);
             let name = format!("{base}-{port}");
-            let id = backends
-                .context
-                .free_name(object.namespace(), &kind, &name, &object.id);
+            let FreeName { id, instead_of } =
+                backends
+                    .context
+                    .free_name(object.namespace(), &kind, &name, &object.id);
             let mut spec = Map::new();
             spec.insert("parentRefs".into(), json!([parent.reference(Some(port))]));
             if !hostnames.is_empty() {
@@ -223,6 +225,7 @@ pub fn routes(
             changes.push(Change {
                 after: (&after).into(),
                 id,
+                instead_of,
                 from: object.id.clone(),
                 before: None,
             });

@@ -8,6 +8,7 @@ use super::traffic_policy;
 use crate::code::Code;
 use crate::convert::assumed::is_assumed;
 use crate::convert::context::Context;
+use crate::convert::names::FreeName;
 use crate::convert::names::{MAX_NAME, with_hash};
 use crate::convert::notes::Notes;
 use crate::convert::{Change, Sink};
@@ -215,6 +216,7 @@ pub fn put_all(context: &Context<'_>, used: BTreeSet<Version>, sink: &mut Sink) 
         sink.conversion.changes.push(Change {
             after: (&service_json(&id, service, rule, subset)).into(),
             id,
+            instead_of: None,
             from: rule.id.clone(),
             before: None,
         });
@@ -287,7 +289,7 @@ fn rule_for(
 ) -> Option<Change> {
     let json = |policy: &Option<model::Opaque>| policy.as_ref().map(|policy| Json::from(&policy.0));
     let policy = traffic_policy::merge(json(&rule.spec.traffic_policy), json(&subset.traffic_policy))?;
-    let id = context.free_name(
+    let FreeName { id, instead_of } = context.free_name(
         &version.namespace,
         &Kind::DestinationRule,
         &version.name,
@@ -307,6 +309,7 @@ fn rule_for(
     Some(Change {
         after: (&after).into(),
         id,
+        instead_of,
         from: rule.id.clone(),
         before: None,
     })

@@ -41,13 +41,15 @@ pub(super) fn convert_all(context: &Context<'_>, sink: &mut Sink) {
         let namespace = target.id.namespace.as_deref().unwrap_or_default();
         by_namespace.entry(namespace).or_default().push(target);
     }
+    let made = sink.conversion.changes.iter().map(|change| &change.id);
+    let taken: HashSet<ObjectRef> = made.filter(|id| id.kind == Kind::Gateway).cloned().collect();
     let answers: Vec<Conversion> = by_namespace
         .into_par_iter()
         .map(|(namespace, targets)| {
             let mut needed = Needed {
                 context,
                 namespace,
-                taken: HashSet::default(),
+                taken: taken.clone(),
                 answer: Conversion::default(),
             };
             needed.answer(&targets);
@@ -208,6 +210,7 @@ impl Needed<'_, '_> {
         self.answer.changes.push(Change {
             after: (&after).into(),
             id,
+            instead_of: None,
             from,
             before: None,
         });
