@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use mesh_fuzz::manifests::{Parts, Random, text_of, trees};
-use mesh_migrate::convert::{Conversion, Options, Subsets, convert};
+use mesh_migrate::convert::{Conversion, Options, Subsets, WaypointPer, convert};
 use mesh_migrate::input::Input;
 use mesh_migrate::input::files::{Text, read_texts};
 use model::yaml::documents;
@@ -18,6 +18,8 @@ fuzz_target!(|input: (u8, &str)| {
     let input = read(&[text]);
     let conversion = convert(&input.mesh, options);
     let written = shown(&conversion);
+    let names: HashSet<_> = conversion.changes.iter().map(|change| &change.id).collect();
+    assert_eq!(names.len(), conversion.changes.len(), "two new objects have one name");
     for (change, text) in conversion.changes.iter().zip(&written) {
         // A new object can be read, and is called as was said.
         let new = read(&[*text]);
@@ -73,7 +75,8 @@ fn options(choice: u8) -> Options {
             .unwrap(),
         subsets: [Subsets::Keep, Subsets::Services][bits(3, 1)],
         services_only: bits(4, 1) == 1,
-        ..Options::default()
+        ingress: bits(5, 1) == 1,
+        waypoint_per: [None, None, Some(WaypointPer::Namespace), Some(WaypointPer::Service)][bits(6, 2)],
     }
 }
 

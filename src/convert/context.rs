@@ -439,13 +439,11 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn free_name(&self, namespace: &str, kind: &Kind, base: &str, from: &ObjectRef) -> FreeName {
         let from = from.to_string();
-        let candidates = names::numbered(namespace, kind, base);
-        let free = candidates
-            .into_iter()
-            .find(|candidate| self.is_free(candidate, &from));
-        let id = free.unwrap_or_else(|| names::id(namespace, kind, base));
+        let mut candidates = names::numbered(namespace, kind, base).enumerate();
+        let free = candidates.find(|(_, candidate)| self.is_free(candidate, &from));
+        let (number, id) = free.unwrap_or_else(|| (0, names::id(namespace, kind, base)));
         FreeName {
-            instead_of: (*id.name != *base).then(|| base.into()),
+            instead_of: (number > 0).then(|| base.into()),
             id,
         }
     }

@@ -8,6 +8,11 @@ use model::{Kind, ObjectRef};
 /// The longest name of a Service (RFC 1035).
 pub const MAX_NAME: usize = 63;
 
+/// The longest name of objects of other kinds.
+const MAX_OBJECT_NAME: usize = 253;
+/// Room for a number behind a name.
+const NUMBER: usize = 6;
+
 /// A name, or as much of it as there is room for, with a hash of `key`.
 pub fn shortened(name: &str, room: usize, key: &str) -> String {
     if name.len() <= room {
@@ -21,7 +26,7 @@ pub fn shortened(name: &str, room: usize, key: &str) -> String {
 pub fn with_hash(name: &str, room: usize, key: &str) -> String {
     let hash = fnv(key);
     let start: String = name.chars().take(room.saturating_sub(9)).collect();
-    format!("{}-{hash:08x}", start.trim_end_matches('-'))
+    format!("{}-{hash:08x}", start.trim_end_matches(['-', '.']))
 }
 
 /// FNV-1a with 32 bits: short, and the same in every release.
@@ -40,10 +45,12 @@ pub struct FreeName {
     pub instead_of: Option<Box<str>>,
 }
 
-/// `base`, and then with the numbers from 2 on.
+/// `base` as far as there is room for it, and then with the numbers from 2 on.
 pub fn numbered(namespace: &str, kind: &Kind, base: &str) -> impl Iterator<Item = ObjectRef> {
+    let base = shortened(base, MAX_OBJECT_NAME - NUMBER, base);
+    let first = id(namespace, kind, &base);
     let numbered = (2..).map(move |number| id(namespace, kind, &format!("{base}-{number}")));
-    std::iter::once(id(namespace, kind, base)).chain(numbered)
+    std::iter::once(first).chain(numbered)
 }
 
 /// An object of a namespace.

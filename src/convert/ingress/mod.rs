@@ -100,7 +100,6 @@ pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
     }
     neighbours::keep_shared_hosts(&mut readings);
     neighbours::keep_servers_that_clash(&mut readings);
-    neighbours::keep_names_that_meet(context, &mut readings);
     for reading in &mut readings {
         reading.keep_together();
     }

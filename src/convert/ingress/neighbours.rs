@@ -1,11 +1,10 @@
-//! What stands in the way between several Gateways, and between objects at one: hosts, servers and names that meet.
+//! What stands in the way between several Gateways, and between objects at one: hosts and servers that meet.
 
 use super::Reading;
 use super::claims::Taken;
 use crate::code::Code;
-use crate::convert::context::Context;
-use model::{FieldPath, ObjectRef};
-use std::collections::{BTreeMap, BTreeSet};
+use model::FieldPath;
+use std::collections::BTreeMap;
 
 /// Keeps objects that share a host at the same pods: Istio tries the rules of old objects one after the other by age, and
 /// those of routes by how specific they are.
@@ -81,39 +80,6 @@ pub(super) fn keep_servers_that_clash(readings: &mut [Reading<'_>]) {
     for (at, path, message) in found {
         if let Some(reading) = readings.get_mut(at) {
             reading.notes.keep(Code::IngressServersClash, &path, message);
-        }
-    }
-}
-
-/// Keeps Gateways of whose new objects two would be called the same, or as routes for the mesh could be.
-pub(super) fn keep_names_that_meet(context: &Context<'_>, readings: &mut [Reading<'_>]) {
-    let mut owners: BTreeMap<ObjectRef, BTreeSet<usize>> = BTreeMap::new();
-    let mut counts: BTreeMap<ObjectRef, usize> = BTreeMap::new();
-    for (at, reading) in readings.iter().enumerate() {
-        let changes = reading.bound.iter().flat_map(|bound| &bound.changes);
-        for change in changes.chain(&reading.changes) {
-            owners.entry(change.id.clone()).or_default().insert(at);
-            *counts.entry(change.id.clone()).or_default() += 1;
-        }
-    }
-    for (id, owners) in owners {
-        let may_be_of_mesh = context.mesh.virtual_services.iter().any(|object| {
-            let rest = id.name.strip_prefix(object.name());
-            object.id.namespace == id.namespace
-                && object.spec.applies_to_mesh()
-                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-                && (object.name().contains("-at-") || object.name().ends_with("-to-https"))
-        });
-        if counts.get(&id).copied().unwrap_or_default() < 2 && id.name.len() <= 253 && !may_be_of_mesh {
-            continue;
-        }
-        for at in owners {
-            let message = format!("a new object would be called {id}, which another may be, or is too long");
-            if let Some(reading) = readings.get_mut(at) {
-                reading
-                    .notes
-                    .keep(Code::IngressNameTaken, &FieldPath::root(), message);
-            }
         }
     }
 }
