@@ -87,16 +87,16 @@ impl Needed<'_, '_> {
             }
             return;
         };
-        self.keep_in_use(&bound);
         match per {
             WaypointPer::Namespace if without.is_empty() => {}
-            WaypointPer::Namespace => self.make(&without, None),
+            WaypointPer::Namespace => self.make(&without, None, &bound),
             WaypointPer::Service => {
                 for target in without {
-                    self.make(&[target], Some(&target.id.name));
+                    self.make(&[target], Some(&target.id.name), &bound);
                 }
             }
         }
+        self.keep_in_use(&bound);
     }
 
     /// Waypoints of an earlier run that are used by now are made again, just so.
@@ -119,7 +119,8 @@ impl Needed<'_, '_> {
         }
     }
 
-    fn make(&mut self, targets: &[&Target<'_>], service: Option<&str>) {
+    /// A waypoint for targets that have none; others may be bound to one of its name already.
+    fn make(&mut self, targets: &[&Target<'_>], service: Option<&str>, bound: &[&Target<'_>]) {
         match gateway::choose(self.context, self.namespace, service, &self.taken) {
             Choice::There(there) => {
                 let purpose = match gateway::serves_services(there) {
@@ -143,14 +144,28 @@ impl Needed<'_, '_> {
                     );
                     self.tell(Code::WaypointNameTaken, targets, message);
                 }
+                let own = Bound::To {
+                    namespace: self.namespace,
+                    name: &id.name,
+                };
+                let bound: Vec<_> = bound
+                    .iter()
+                    .copied()
+                    .filter(|target| target.bound == own)
+                    .collect();
+                let when = match bound.as_slice() {
+                    [] => "nothing uses it before".to_owned(),
+                    bound => format!("{} names it already and uses it at once, others when", ids(bound)),
+                };
                 let message = format!(
-                    "{id} is for {}, needed by {}; nothing uses it before {}",
+                    "{id} is for {}, needed by {}; {when} {}",
                     ids(targets),
                     acts(targets),
                     self.label(&id, targets)
                 );
                 self.tell(Code::WaypointMade, targets, message);
-                self.write(id, targets);
+                let users: Vec<_> = targets.iter().copied().chain(bound).collect();
+                self.write(id.clone(), &users);
             }
         }
     }
