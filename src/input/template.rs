@@ -82,6 +82,9 @@ pub fn of_value(node: &Node) -> Option<&'static str> {
 }
 
 fn placeholder(text: &str) -> Option<&'static str> {
+    if !text.bytes().any(|byte| matches!(byte, b'{' | b'$')) {
+        return None;
+    }
     if text.contains("{{") && text.contains("}}") {
         return Some("Go template");
     }

@@ -14,6 +14,9 @@ type SidecarNotes<'a> = Notes<'a, ()>;
 
 /// Tells of every Sidecar what ends with it.
 pub fn convert_all(context: &Context<'_>, sink: &mut Sink) {
+    if context.mesh.others_of(&Kind::Sidecar).next().is_none() {
+        return;
+    }
     let contested = contested(context);
     let mesh_blocks = mesh_configurations(context.mesh)
         .first()

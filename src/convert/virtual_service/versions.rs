@@ -8,12 +8,12 @@ use super::traffic_policy;
 use crate::code::Code;
 use crate::convert::assumed::is_assumed;
 use crate::convert::context::Context;
-use crate::convert::names::FreeName;
-use crate::convert::names::{MAX_NAME, with_hash};
+use crate::convert::names::{FreeName, MAX_NAME, with_hash};
 use crate::convert::notes::Notes;
-use crate::convert::{Change, Sink};
+use crate::convert::{Change, Sink, is_ours};
 use model::meta::Object;
 use model::traffic::{DestinationRule, Service, Subset};
+use model::virtual_service::VirtualService;
 use model::{FieldPath, Kind, ObjectRef};
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeSet, HashMap};
@@ -70,7 +70,7 @@ pub fn of<'c>(context: &'c Context<'_>, service: &Object<Service>) -> &'c [Strin
 /// with those of that one, so it is no target of its own.
 #[must_use]
 pub fn is_version(service: &Object<Service>) -> bool {
-    crate::convert::is_ours(&service.meta.labels) && service.meta.labels.contains_key(VERSION_OF)
+    is_ours(&service.meta.labels) && service.meta.labels.contains_key(VERSION_OF)
 }
 
 /// The Service that a subset becomes, or why it becomes none.
@@ -127,7 +127,31 @@ pub fn find(
     if !context.is_free(&new, &rule.id.to_string()) {
         return refuse(format!("the name of {new} is taken"));
     }
+    let is_there = context.mesh.service(&version.namespace, &version.name).is_some();
+    if let Some(by) = named_by(context, &version).filter(|_| !is_there) {
+        return refuse(format!(
+            "{by} names the host that {new} would be, and would come alive with it"
+        ));
+    }
     Ok(version)
+}
+
+/// An object that is for a Service of this name, or sends requests to it, though there is none yet.
+fn named_by<'a>(context: &Context<'a>, version: &Version) -> Option<&'a ObjectRef> {
+    let Version { name, namespace, .. } = version;
+    let host = format!("{name}.{namespace}.svc.{}", context.mesh.settings.cluster_domain);
+    // For Services that are made, patterns have no routes.
+    let names_it = |object: &&Object<VirtualService>| {
+        let mut hosts = object.spec.hosts.iter();
+        hosts.any(|own| context.qualify(own, object.namespace()) == host)
+    };
+    let claimant = context.claimants(&host).find(names_it);
+    let mut rules = context.destination_rules_of(&host);
+    let rule = rules.find(|rule| !is_ours(&rule.meta.labels));
+    let id = claimant
+        .or_else(|| context.routers_to(&host).next())
+        .map(|object| &object.id);
+    id.or_else(|| rule.map(|rule| &rule.id))
 }
 
 /// The one DestinationRule that says which subsets a Service has, to sidecars and waypoints alike.
