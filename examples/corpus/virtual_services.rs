@@ -16,8 +16,8 @@ const NOT_THE_SAME: [&str; 4] = ["MM3106", "MM3109", "MM3116", "MM3157"];
 #[derive(Debug, Default)]
 pub struct Counts {
     converted: usize,
-    /// Rules for gateways alone, which stay where they are.
-    for_gateways: usize,
+    /// Rules for gateways alone, which stay where they are, or none.
+    nothing_to_do: usize,
     /// Kept, and read by a waypoint exactly as by sidecars.
     kept: usize,
     /// All others, by the messages that name the reason.
@@ -60,14 +60,14 @@ impl Counts {
                 let codes: Vec<&str> = codes.iter().copied().collect();
                 *self.named.entry(codes.join(" ")).or_default() += 1;
             }
-            (Disposition::NothingToDo | Disposition::NotOurs, _) => self.for_gateways += 1,
+            (Disposition::NothingToDo | Disposition::NotOurs, _) => self.nothing_to_do += 1,
         }
     }
 
     /// As a table.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let named: usize = self.named.values().sum();
-        let carried = self.converted + self.for_gateways + self.kept;
+        let carried = self.converted + self.nothing_to_do + self.kept;
         let all = carried + named;
         writeln!(
             out,
@@ -78,7 +78,11 @@ impl Counts {
         writeln!(out, "| VirtualServices | |\n|---|---:|")?;
         writeln!(out, "| converted | {} |", self.converted)?;
         writeln!(out, "| kept, exact at a waypoint | {} |", self.kept)?;
-        writeln!(out, "| for gateways, which keep them | {} |", self.for_gateways)?;
+        writeln!(
+            out,
+            "| nothing to do: for gateways, which keep them, or without rules | {} |",
+            self.nothing_to_do
+        )?;
         for (codes, count) in &self.named {
             writeln!(out, "| {codes} | {count} |")?;
         }
