@@ -128,13 +128,13 @@ impl Parts {
     fn read_object(&mut self, node: Node, origin: &Origin, line: u32) {
         let kind = kind_of(&node);
         let named = node.at(&["metadata", "name"]).is_some();
-        if matches!(kind, Kind::Other { .. }) && !named {
+        if matches!(kind, Kind::Other(_)) && !named {
             let what = format!("a {kind} without a name, not an object of a cluster");
             return self.not_ours(origin, &node, line, &what);
         }
         // Placeholders that a server accepted are values, such as `$(POD_NAME)` in arguments.
         if matches!(origin, Origin::File(_))
-            && !matches!(kind, Kind::Other { .. })
+            && !matches!(kind, Kind::Other(_))
             && let Some(tool) = placeholder_paths(&kind)
                 .iter()
                 .find_map(|path| node.at(path).and_then(template::of_value))

@@ -121,7 +121,7 @@ fn plural(object: &Value) -> String {
     let group = group.split_once('/').map_or("", |(group, _)| group);
     let name = object["kind"].as_str().unwrap_or_default();
     match Kind::new(group, name) {
-        Kind::Other { name, .. } => format!("{}s", name.to_lowercase()),
+        Kind::Other(other) => format!("{}s", other.name.to_lowercase()),
         kind => kind.plural().to_owned(),
     }
 }

@@ -3,6 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// What a kind that the program passes over is called. Apart, so that every name of an object is the smaller.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OtherKind {
+    /// API group, empty for the core group.
+    pub group: Box<str>,
+    /// Kind.
+    pub name: Box<str>,
+}
+
 macro_rules! kinds {
     ($( $variant:ident = $group:literal / $name:literal / $plural:literal, $scope:ident; )*) => {
         /// A kind of object, independent of the version of its API.
@@ -10,12 +19,7 @@ macro_rules! kinds {
         pub enum Kind {
             $( #[doc = concat!("`", $name, "` of the group `", $group, "`.")] $variant, )*
             /// A kind that the program passes over.
-            Other {
-                /// API group, empty for the core group.
-                group: Arc<str>,
-                /// Kind.
-                name: Arc<str>,
-            },
+            Other(Arc<OtherKind>),
         }
 
         impl Kind {
@@ -27,32 +31,32 @@ macro_rules! kinds {
             pub fn new(group: &str, name: &str) -> Self {
                 match (group, name) {
                     $( ($group, $name) => Self::$variant, )*
-                    _ => Self::Other { group: group.into(), name: name.into() },
+                    _ => Self::Other(Arc::new(OtherKind { group: group.into(), name: name.into() })),
                 }
             }
 
             /// The API group, empty for the core group.
             #[must_use]
             pub fn group(&self) -> &str {
-                match self { $( Self::$variant => $group, )* Self::Other { group, .. } => group }
+                match self { $( Self::$variant => $group, )* Self::Other(other) => &other.group }
             }
 
             /// The kind as it is written in manifests.
             #[must_use]
             pub fn name(&self) -> &str {
-                match self { $( Self::$variant => $name, )* Self::Other { name, .. } => name }
+                match self { $( Self::$variant => $name, )* Self::Other(other) => &other.name }
             }
 
             /// The plural of the resource, as in RBAC rules; empty for kinds we do not know.
             #[must_use]
             pub fn plural(&self) -> &str {
-                match self { $( Self::$variant => $plural, )* Self::Other { .. } => "" }
+                match self { $( Self::$variant => $plural, )* Self::Other(_) => "" }
             }
 
             /// Whether objects of the kind live in a namespace; kinds we do not know are taken to.
             #[must_use]
             pub fn is_namespaced(&self) -> bool {
-                match self { $( Self::$variant => kinds!(@scope $scope), )* Self::Other { .. } => true }
+                match self { $( Self::$variant => kinds!(@scope $scope), )* Self::Other(_) => true }
             }
         }
     };
