@@ -96,15 +96,11 @@ fn read(text: &str) -> Node {
 impl From<&Json> for Manifest {
     fn from(object: &Json) -> Self {
         Self {
-            text: exact(&model::yaml::to_text(object)),
+            // A copy in as much room as it needs, see [`model::room`].
+            text: model::yaml::to_text(object).as_str().into(),
             references: waypoint::references(object).collect(),
         }
     }
-}
-
-/// A copy in as much room as it needs, see [`model::room`].
-fn exact(text: &str) -> Box<str> {
-    text.into()
 }
 
 /// An old object as it would read in the place of a new one. Written only where it is looked at.

@@ -8,7 +8,7 @@ use super::traffic_policy;
 use crate::code::Code;
 use crate::convert::assumed::is_assumed;
 use crate::convert::context::Context;
-use crate::convert::names::{FreeName, MAX_NAME, with_hash};
+use crate::convert::names::{self, FreeName, MAX_NAME, with_hash};
 use crate::convert::notes::Notes;
 use crate::convert::{Change, Sink, is_ours};
 use model::meta::Object;
@@ -128,7 +128,7 @@ pub fn find(
         return refuse(format!("the name of {new} is taken"));
     }
     let is_there = context.mesh.service(&version.namespace, &version.name).is_some();
-    if let Some(by) = named_by(context, &version).filter(|_| !is_there) {
+    if !is_there && let Some(by) = named_by(context, &version) {
         return refuse(format!(
             "{by} names the host that {new} would be, and would come alive with it"
         ));
@@ -138,8 +138,7 @@ pub fn find(
 
 /// An object that is for a Service of this name, or sends requests to it, though there is none yet.
 fn named_by<'a>(context: &Context<'a>, version: &Version) -> Option<&'a ObjectRef> {
-    let Version { name, namespace, .. } = version;
-    let host = format!("{name}.{namespace}.svc.{}", context.mesh.settings.cluster_domain);
+    let host = context.qualify(&version.name, &version.namespace);
     // For Services that are made, patterns have no routes.
     let names_it = |object: &&Object<VirtualService>| {
         let mut hosts = object.spec.hosts.iter();
@@ -208,11 +207,7 @@ fn name(context: &Context<'_>, service: &Object<Service>, subset: &str) -> Strin
 }
 
 fn service_id(version: &Version) -> ObjectRef {
-    ObjectRef {
-        namespace: Some(version.namespace.as_str().into()),
-        kind: Kind::Service,
-        name: version.name.as_str().into(),
-    }
+    names::id(&version.namespace, &Kind::Service, &version.name)
 }
 
 /// Writes the Services and DestinationRules of the versions that routes use, and remembers them.

@@ -84,11 +84,7 @@ pub fn choose<'a>(
     let mut instead_of = None;
     let mut number = 1;
     loop {
-        let id = ObjectRef {
-            namespace: Some(namespace.into()),
-            kind: Kind::Gateway,
-            name: name(service, number).into(),
-        };
+        let id = names::id(namespace, &Kind::Gateway, &name(service, number));
         let mut serving = foreign.iter().filter(|gateway| serves_services(gateway));
         if let Some(there) = serving.find(|gateway| gateway.id == id) {
             return Choice::There(there);

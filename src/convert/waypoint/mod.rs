@@ -136,38 +136,46 @@ impl Needed<'_, '_> {
                 );
                 self.tell(Code::WaypointThere, targets, message);
             }
-            Choice::New { id, instead_of } => {
-                if let Some(owner) = instead_of {
-                    let message = format!(
-                        "the name is taken by {owner}: the waypoint is called `{}`, and so are the Service and the Deployment that istiod makes for it",
-                        id.name
-                    );
-                    self.tell(Code::WaypointNameTaken, targets, message);
-                }
-                let own = Bound::To {
-                    namespace: self.namespace,
-                    name: &id.name,
-                };
-                let bound: Vec<_> = bound
-                    .iter()
-                    .copied()
-                    .filter(|target| target.bound == own)
-                    .collect();
-                let when = match bound.as_slice() {
-                    [] => "nothing uses it before".to_owned(),
-                    bound => format!("{} names it already and uses it at once, others when", ids(bound)),
-                };
-                let message = format!(
-                    "{id} is for {}, needed by {}; {when} {}",
-                    ids(targets),
-                    acts(targets),
-                    self.label(&id, targets)
-                );
-                self.tell(Code::WaypointMade, targets, message);
-                let users: Vec<_> = targets.iter().copied().chain(bound).collect();
-                self.write(id.clone(), &users);
-            }
+            Choice::New { id, instead_of } => self.make_new(&id, instead_of, targets, bound),
         }
+    }
+
+    fn make_new(
+        &mut self,
+        id: &ObjectRef,
+        instead_of: Option<ObjectRef>,
+        targets: &[&Target<'_>],
+        bound: &[&Target<'_>],
+    ) {
+        if let Some(owner) = instead_of {
+            let message = format!(
+                "the name is taken by {owner}: the waypoint is called `{}`, and so are the Service and the Deployment that istiod makes for it",
+                id.name
+            );
+            self.tell(Code::WaypointNameTaken, targets, message);
+        }
+        let own = Bound::To {
+            namespace: self.namespace,
+            name: &id.name,
+        };
+        let bound: Vec<_> = bound
+            .iter()
+            .copied()
+            .filter(|target| target.bound == own)
+            .collect();
+        let when = match bound.as_slice() {
+            [] => "nothing uses it before".to_owned(),
+            bound => format!("{} names it already and uses it at once, others when", ids(bound)),
+        };
+        let message = format!(
+            "{id} is for {}, needed by {}; {when} {}",
+            ids(targets),
+            acts(targets),
+            self.label(id, targets)
+        );
+        self.tell(Code::WaypointMade, targets, message);
+        let users: Vec<_> = targets.iter().copied().chain(bound).collect();
+        self.write(id.clone(), &users);
     }
 
     /// Which label on which objects makes use of a waypoint, as the end of a sentence. Not on the Namespace: policies that
